@@ -1,0 +1,17 @@
+/** base: assertions, the error families, Kafka's error-code table, the settings-table type. Imports nothing. */
+export { assert, InvariantError } from './assert.ts'
+export { type ErrorFields, hasCode, type OperatingErrorCode, PagelogError } from './errors.ts'
+export { type Logger, silentLogger } from './logger.ts'
+export {
+  checkSetting,
+  defaultsOf,
+  formatSetting,
+  hint,
+  parseSetting,
+  resolveSettings,
+  type Setting,
+  type SettingsOf,
+  type SettingsTable,
+  type SettingType,
+  type SettingValue,
+} from './settings.ts'

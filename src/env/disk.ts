@@ -1,0 +1,87 @@
+/**
+ * `Disk`: every file operation of the core goes through here, so that tests can lie about it. The real one is
+ * `env/node/`. Paths are absolute or relative to the process; offsets in files are called *positions*, in bytes.
+ */
+
+/** How a file is opened. `read`: must exist. `write`: read and write, created when missing. `create`: as write, must not exist. */
+export type OpenMode = 'read' | 'write' | 'create'
+
+/** Order of work in the thread pool (design §3): appends never wait behind the others. */
+export interface File {
+  readonly path: string
+  /** Bytes as this process knows them: grown by writes and truncations made through this handle, no system call. */
+  readonly size: number
+
+  /**
+   * Writes all `parts`, one after the other, at `position` (a gathered write), and resolves once the kernel has taken
+   * every byte. The parts must not change until then. A short write is truncated off and re-tried once to learn its
+   * errno; afterwards nothing of this call is kept. Errors: PAGELOG_DISK_FULL (file as before), PAGELOG_STORAGE.
+   */
+  write(parts: readonly Uint8Array[], position: number): Promise<void>
+
+  /** Reads up to `into.length` bytes at `position`, in the pool; returns how many (less only at the end of the file). */
+  read(into: Uint8Array, position: number): Promise<number>
+
+  /**
+   * Reads without waiting for a device: the bytes when they all are in the page cache (or the rest of the file was
+   * reached), else -1: call `read`. May always answer -1.
+   */
+  tryRead(into: Uint8Array, position: number): number
+
+  /** fdatasync. A failure is final for the file: PAGELOG_STORAGE, never retried by anyone (reliability L5). */
+  dataSync(): Promise<void>
+  truncate(size: number): Promise<void>
+  /** Reserves blocks without changing `size`; does nothing where the platform cannot. */
+  allocate(position: number, length: number): Promise<void>
+  /** Drops the range from the page cache (posix_fadvise DONTNEED); does nothing where the platform cannot. */
+  dropCache(position: number, length: number): Promise<void>
+
+  /** A part of this file to be sent; keeps the descriptor open until released. */
+  region(position: number, length: number): FileRegion
+
+  /** Closes once every region is released. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Bytes of a file on their way to a socket. Whoever is given one must release it exactly once: sent, failed or dropped. */
+export interface FileRegion {
+  readonly file: File
+  readonly position: number
+  readonly length: number
+  release(): void
+}
+
+/** Held on a file until released, by one process at a time. */
+export interface FileLock {
+  release(): Promise<void>
+}
+
+export interface FileStatus {
+  readonly size: number
+  readonly modifiedMs: number
+  readonly isDirectory: boolean
+}
+
+export interface Disk {
+  open(path: string, mode: OpenMode): Promise<File>
+  /** A whole small file; undefined when there is none. */
+  readFile(path: string): Promise<Uint8Array | undefined>
+  /** Writes `path`.tmp, syncs it, renames it over `path`, syncs the directory (reliability L7). */
+  replaceFile(path: string, content: Uint8Array): Promise<void>
+  status(path: string): Promise<FileStatus | undefined>
+  rename(from: string, to: string): Promise<void>
+  /** Nothing happens when the file is missing. */
+  unlink(path: string): Promise<void>
+  /** Names in a directory, sorted. */
+  list(directory: string): Promise<string[]>
+  /** With parents; nothing happens when it is there. */
+  makeDirectory(path: string): Promise<void>
+  /** With all that is in it; nothing happens when it is missing. */
+  removeDirectory(path: string): Promise<void>
+  /** fsync of the directory: makes creations, renames and removals in it durable (reliability L6). */
+  syncDirectory(path: string): Promise<void>
+  /** Bytes an unprivileged process could still write. */
+  freeSpace(path: string): Promise<number>
+  /** Takes an exclusive lock on `path` (created when missing). Error: PAGELOG_LOCKED. */
+  lock(path: string): Promise<FileLock>
+}
