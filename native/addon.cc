@@ -1,0 +1,45 @@
+// The addon: exports only. Each noun lives in a file pair of its own.
+
+#include <napi.h>
+
+#include "batch_check.h"
+#include "crc32c.h"
+#include "descriptors.h"
+#include "environment.h"
+#include "file_calls.h"
+#include "send_file.h"
+
+namespace {
+
+// Raised with every change of a function's arguments or results; src/native/addon.ts refuses any other.
+constexpr int kInterfaceVersion = 1;
+
+template <Napi::Value (*kCallback)(const Napi::CallbackInfo&)>
+void add(Napi::Object exports, const char* name) {
+  exports.Set(name, Napi::Function::New<kCallback>(exports.Env(), name));
+}
+
+Napi::Object start(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new pagelog::Environment());
+  exports.Set("interfaceVersion", kInterfaceVersion);
+  add<pagelog::crc32c_call>(exports, "crc32c");
+  add<pagelog::crc32c_by_table_call>(exports, "crc32cByTable");
+  add<pagelog::check_batch_call>(exports, "checkBatch");
+  add<pagelog::check_batch_stored_call>(exports, "checkBatchStored");
+#if defined(__linux__)
+  Napi::Object file_calls = Napi::Object::New(env);
+  add<pagelog::try_read_call>(file_calls, "tryRead");
+  add<pagelog::allocate_call>(file_calls, "allocate");
+  add<pagelog::drop_cache_call>(file_calls, "dropCache");
+  add<pagelog::lock_call>(file_calls, "lock");
+  add<pagelog::duplicate_call>(file_calls, "duplicate");
+  add<pagelog::close_call>(file_calls, "close");
+  add<pagelog::send_file_call>(file_calls, "sendFile");
+  exports.Set("fileCalls", file_calls);
+#endif
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(pagelog, start)

@@ -1,0 +1,32 @@
+/**
+ * System calls on descriptors that Node does not offer. The caller keeps the descriptors open during the call, for a
+ * promise until it is settled. Wrong arguments throw TypeError or RangeError; failures carry `code`, `errno`, `syscall`
+ * as Node's own errors do.
+ */
+export interface FileCalls {
+  /**
+   * Reads what is in the page cache, never waiting for a device: the bytes read (fewer where the rest is not cached, or
+   * at the end of the file), -1 when it would wait, -2 when the file cannot be read this way.
+   */
+  tryRead(fd: number, into: Uint8Array, position: number): number
+  /** Reserves blocks, the file's size stays; does nothing where the file system cannot. In the pool. */
+  allocate(fd: number, position: number, length: number): Promise<void>
+  /** Clean pages of the range leave the page cache. In the pool. */
+  dropCache(fd: number, position: number, length: number): Promise<void>
+  /** Takes the exclusive lock of this open file; false when another open file has it. Given back by its last close. */
+  lock(fd: number): boolean
+  /**
+   * A second descriptor of the same open file or socket, not inherited by child processes. Closed by `close`, or at the
+   * exit of this thread.
+   */
+  duplicate(fd: number): number
+  /** Closes a descriptor that `duplicate` made (throws EBADF for any other); no call on it may be in flight. */
+  close(fd: number): void
+  /**
+   * Moves file bytes to a socket, in the pool, never waiting for the socket. `socketFd` must come from `duplicate` and
+   * be non-blocking (all of Node's are). Resolves with the bytes the socket has taken; fewer than `length`: it is full
+   * for now (or a failure came after these bytes, which the next call meets). Rejects with code `EOF` when the file ends
+   * at `position`, else with the errno's name (`EPIPE`, `ECONNRESET`, `EIO` …).
+   */
+  sendFile(socketFd: number, fileFd: number, position: number, length: number): Promise<number>
+}

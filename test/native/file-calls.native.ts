@@ -1,0 +1,123 @@
+import { closeSync, fstatSync, mkdtempSync, openSync, readlinkSync, rmSync, statSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { FileCalls } from '../../src/native/index.ts'
+import { addon } from './implementations.ts'
+
+const calls = addon.fileCalls as FileCalls
+const loose = calls as unknown as Record<string, (...values: unknown[]) => unknown>
+let directory: string
+let fd: number
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'pagelog-file-calls-'))
+  fd = openSync(join(directory, 'file'), 'w+')
+  writeSync(fd, Buffer.from('0123456789'))
+})
+
+afterAll(() => {
+  closeSync(fd)
+  rmSync(directory, { recursive: true })
+})
+
+describe('file calls', () => {
+  test('tryRead answers what is in the page cache, fewer at the end of the file', () => {
+    const into = new Uint8Array(6)
+    expect(calls.tryRead(fd, into, 2)).toBe(6)
+    expect(Buffer.from(into).toString()).toBe('234567')
+    expect(calls.tryRead(fd, into, 8)).toBe(2)
+    expect(calls.tryRead(fd, into, 10)).toBe(0)
+    expect(calls.tryRead(fd, new Uint8Array(0), 0)).toBe(0)
+  })
+
+  test('tryRead answers -2 where it cannot', () => {
+    expect(calls.tryRead(0x7fffffff, new Uint8Array(4), 0)).toBe(-2)
+  })
+
+  test('allocate reserves blocks and leaves the size', async () => {
+    await calls.allocate(fd, 0, 1 << 20)
+    const found = fstatSync(fd)
+    expect(found.size).toBe(10)
+    expect(found.blocks * 512).toBeGreaterThanOrEqual(1 << 20)
+  })
+
+  test('failures in the pool reject with the code of the system', async () => {
+    await expect(calls.allocate(0x7fffffff, 0, 1)).rejects.toMatchObject({ code: 'EBADF', syscall: 'fallocate' })
+    await expect(calls.allocate(fd, 0, 0)).rejects.toMatchObject({ code: 'EINVAL', errno: -22 })
+    await expect(calls.dropCache(0x7fffffff, 0, 1)).rejects.toMatchObject({ code: 'EBADF', syscall: 'posix_fadvise' })
+  })
+
+  test('dropCache takes pages away, so that tryRead would wait or the kernel has kept them', async () => {
+    await calls.dropCache(fd, 0, 10)
+    expect([-1, 6]).toContain(calls.tryRead(fd, new Uint8Array(6), 0))
+  })
+
+  test('lock is exclusive between open files, and goes with the last close', () => {
+    const path = join(directory, 'lock')
+    const first = openSync(path, 'w+')
+    const second = openSync(path, 'r+')
+    expect(calls.lock(first)).toBe(true)
+    expect(calls.lock(first)).toBe(true)
+    expect(calls.lock(second)).toBe(false)
+    closeSync(first)
+    expect(calls.lock(second)).toBe(true)
+    closeSync(second)
+  })
+
+  test('lock throws where there can be none', () => {
+    expect(() => calls.lock(0x7fffffff)).toThrow(expect.objectContaining({ code: 'EBADF' }))
+  })
+
+  test('a duplicate is the same file under another number until it is closed', () => {
+    const copy = calls.duplicate(fd)
+    expect(copy).not.toBe(fd)
+    expect(fstatSync(copy).ino).toBe(statSync(join(directory, 'file')).ino)
+    expect(readlinkSync(`/proc/self/fd/${copy}`)).toBe(join(directory, 'file'))
+    calls.close(copy)
+    expect(() => fstatSync(copy)).toThrow(expect.objectContaining({ code: 'EBADF' }))
+  })
+
+  test('close refuses what duplicate has not made, so that no foreign descriptor is ever closed', () => {
+    expect(() => calls.close(fd)).toThrow(expect.objectContaining({ code: 'EBADF' }))
+    const copy = calls.duplicate(fd)
+    calls.close(copy)
+    expect(() => calls.close(copy)).toThrow(expect.objectContaining({ code: 'EBADF' }))
+    expect(fstatSync(fd).size).toBe(10)
+  })
+
+  test('duplicate of a closed number throws', () => {
+    expect(() => calls.duplicate(0x7fffffff)).toThrow(expect.objectContaining({ code: 'EBADF' }))
+  })
+
+  test('sendFile refuses a socket that is not a duplicate, and a blocking descriptor', async () => {
+    expect(() => calls.sendFile(fd, fd, 0, 1)).toThrow(RangeError)
+    const copy = calls.duplicate(fd)
+    await expect(calls.sendFile(copy, fd, 0, 1)).rejects.toMatchObject({ code: 'EINVAL', syscall: 'sendfile' })
+    calls.close(copy)
+  })
+
+  test.each(['tryRead', 'allocate', 'dropCache', 'lock', 'duplicate', 'close', 'sendFile'])(
+    '%s refuses arguments that are none',
+    (name) => {
+      const call = loose[name]!
+      expect(() => call()).toThrow(TypeError)
+      expect(() => call('3', 1, 1, 1)).toThrow(TypeError)
+      for (const number of [-1, 1.5, Number.NaN, 2 ** 31]) {
+        expect(() => call(number, new Uint8Array(1), 1, 1)).toThrow(RangeError)
+      }
+    },
+  )
+
+  test('positions and lengths are whole numbers from 0 to 2^53 - 1', () => {
+    for (const number of [-1, 0.5, Number.NaN, 2 ** 53]) {
+      expect(() => loose.tryRead!(fd, new Uint8Array(1), number)).toThrow(RangeError)
+      expect(() => loose.allocate!(fd, number, 1)).toThrow(RangeError)
+      expect(() => loose.dropCache!(fd, 1, number)).toThrow(RangeError)
+      expect(() => loose.sendFile!(fd, fd, number, 1)).toThrow(RangeError)
+      expect(() => loose.sendFile!(fd, fd, 1, number)).toThrow(RangeError)
+    }
+    expect(() => loose.tryRead!(fd, 'text', 0)).toThrow(TypeError)
+    expect(() => loose.tryRead!(fd, new Uint8Array(1), 1n)).toThrow(TypeError)
+  })
+})
