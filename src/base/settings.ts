@@ -76,7 +76,8 @@ export function resolveSettings<T extends SettingsTable>(table: T, given: Partia
   for (const [key, value] of Object.entries(given)) {
     if (value === undefined) continue
     const setting = table[key]
-    if (!setting) throw new PagelogError('PAGELOG_INVALID_SETTING', `unknown setting ${key}${hint(key, Object.keys(table))}`)
+    if (!setting)
+      throw new PagelogError('PAGELOG_INVALID_SETTING', `unknown setting ${key}${hint(key, Object.keys(table))}`)
     const expected = Array.isArray(setting.default) ? 'object' : typeof setting.default
     if (typeof value !== expected) throw refuse(setting, String(value), `a ${expected}`)
     resolved[key] = checkSetting(setting, value as SettingValue)
