@@ -9,7 +9,10 @@ export type Part = Uint8Array | FileRegion
 
 /** Takes the bytes of a stream. All three are called by the stream, never re-entrantly. */
 export interface Receiver {
-  /** Where the next bytes go: at least one byte of room; valid until `received` was called for it. Asked anew after every `received`. */
+  /**
+   * Where the next bytes go: at least one byte of room; valid until `received` was called for it. Asked anew after every
+   * `received`. It may be memory that all streams share: write to it right before `received`, in one step.
+   */
   room(): Uint8Array
   /** `count` bytes were put at the start of the last `room()`. */
   received(count: number): void

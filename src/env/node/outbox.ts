@@ -76,8 +76,8 @@ class Sending {
 export class Outbox {
   readonly #socket: Socket
   readonly #onFailure: (error: Error) => void
-  /** Of the socket, until it is dup'ed. */
-  readonly #socketFd: number | undefined
+  /** To be dup'ed; undefined: nothing goes by sendfile. */
+  #socketFd: number | undefined
   #duplicate: number | undefined
   /** Not yet read or sent in full. */
   #queue: Sending[] = []
@@ -183,7 +183,8 @@ export class Outbox {
         return
       }
       const region = this.#sendable()
-      if (region !== undefined) this.#sendFile(this.#queue[0]!, region)
+      const socketFd = region === undefined ? undefined : this.#socketFdForPool()
+      if (region !== undefined && socketFd !== undefined) this.#sendFile(this.#queue[0]!, region, socketFd)
       else this.#gather()
     }
     if (this.#isIdle() && this.#onDrained.length > 0) for (const resolve of this.#onDrained.splice(0)) resolve()
@@ -268,10 +269,18 @@ export class Outbox {
     )
   }
 
-  #sendFile(sending: Sending, region: NodeRegion): void {
+  /** Without a free descriptor this connection's regions are read from now on. */
+  #socketFdForPool(): number | undefined {
+    try {
+      this.#duplicate ??= fileCalls!.duplicate(this.#socketFd!)
+    } catch {
+      this.#socketFd = undefined
+    }
+    return this.#duplicate
+  }
+
+  #sendFile(sending: Sending, region: NodeRegion, socketFd: number): void {
     this.#calling = true
-    this.#duplicate ??= fileCalls!.duplicate(this.#socketFd!)
-    const socketFd = this.#duplicate
     poolSlots.enter(PoolClass.REGION_SEND, () => {
       if (this.#closed !== undefined) {
         this.#callIsOver()

@@ -11,6 +11,12 @@ import { Outbox } from './outbox.ts'
 /** How long `end` waits for the peer to take the last bytes and close as well. */
 const LINGER_MS = 1000
 
+const owner = Symbol('stream')
+
+interface OwnedSocket extends Socket {
+  [owner]?: NodeStream
+}
+
 /** Node's handle below a socket: not a documented name, hence looked at with care and in this file only. */
 interface SocketInternals {
   _handle?: { readonly fd?: number; readonly useUserBuffer?: unknown } | null
@@ -23,7 +29,6 @@ export class NodeStream implements Stream {
   readonly #intake: Intake
   readonly #inPlace: boolean
   readonly #outbox: Outbox
-  readonly #gone: Promise<void>
   #receiving = false
   #error: Error | undefined
   #closing: Promise<void> | undefined
@@ -37,12 +42,19 @@ export class NodeStream implements Stream {
     this.remote = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
     this.localPort = socket.localPort ?? 0
     this.#outbox = new Outbox(socket, descriptorOf(socket), (error) => this.#fail(error))
-    socket.on('error', (error) => {
-      this.#error ??= error
-    })
-    this.#gone = new Promise((resolve) => {
-      socket.on('close', () => resolve(this.#ended()))
-    })
+    // One function for all sockets each: an idle connection should cost little.
+    ;(socket as OwnedSocket)[owner] = this
+    socket.on('error', NodeStream.#onError)
+    socket.on('close', NodeStream.#onClose)
+  }
+
+  static readonly #onError = function (this: Socket, error: Error): void {
+    const stream = (this as OwnedSocket)[owner]!
+    stream.#error ??= error
+  }
+
+  static readonly #onClose = function (this: Socket): void {
+    ;(this as OwnedSocket)[owner]!.#ended()
   }
 
   get pendingBytes(): number {
@@ -53,7 +65,7 @@ export class NodeStream implements Stream {
     assert(!this.#receiving, 'a stream has one receiver')
     this.#receiving = true
     this.#intake.start(this.#socket, receiver, this.#inPlace)
-    if (this.#socket.destroyed) void this.#gone.then(() => this.#intake.end(this.#failure()))
+    if (this.#socket.destroyed) void this.#gone().then(() => this.#intake.end(this.#failure()))
   }
 
   pause(): void {
@@ -82,7 +94,7 @@ export class NodeStream implements Stream {
     this.#intake.stop()
     await this.#outbox.close(new PagelogError('PAGELOG_DISCONNECTED', `the stream to ${this.remote} is closed`))
     this.#socket.destroy()
-    await this.#gone
+    await this.#gone()
   }
 
   async #end(): Promise<void> {
@@ -96,10 +108,16 @@ export class NodeStream implements Stream {
       const lingered = new Promise((resolve) => {
         timer = setTimeout(resolve, LINGER_MS)
       })
-      await Promise.race([this.#gone, lingered])
+      await Promise.race([this.#gone(), lingered])
       clearTimeout(timer)
     }
     await this.close()
+  }
+
+  /** Resolves when the socket is closed and everybody has heard of it. */
+  #gone(): Promise<void> {
+    if (this.#socket.closed) return Promise.resolve()
+    return new Promise((resolve) => this.#socket.once('close', () => resolve()))
   }
 
   /** A send that cannot be completed: whatever came next would be taken for its bytes. */

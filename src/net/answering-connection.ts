@@ -1,0 +1,231 @@
+/**
+ * The end of a connection that answers. Requests are handed on as they come, handlers run side by side, and answers
+ * leave in the order of the requests, several in one send.
+ *
+ * The frame of a request belongs to `onRequest`: it releases it exactly once, as soon as it needs the bytes no more and
+ * always before it waits for what another client may do (slab-pool.ts says why).
+ *
+ * Bounds: reading stops while `maxRequestsInFlight` requests are without an answer or `maxOutboxBytes` of answers are not
+ * taken by the kernel, and goes on at half of that. One answer alone may be larger: file regions take no memory. A peer
+ * that never reads keeps what it had till then; whoever serves closes idle connections.
+ */
+import { hasCode, type Logger, PagelogError, silentLogger } from '../base/index.ts'
+import type { Part, Stream } from '../env/index.ts'
+import { type Frame, FrameReceiver } from './frame-receiver.ts'
+import type { SlabPool } from './slab-pool.ts'
+
+export type RequestAnswer = readonly Part[] | null
+
+export interface AnsweringOptions {
+  readonly maxFrameBytes: number
+  readonly pool: SlabPool
+  readonly maxOutboxBytes?: number
+  readonly maxRequestsInFlight?: number
+  readonly logger?: Logger
+  /** null: there is no answer to this one. A rejection, or a throw, closes the connection. */
+  readonly onRequest: (frame: Frame, connection: AnsweringConnection) => Promise<RequestAnswer> | RequestAnswer
+  /** Called once. The error is what ended the connection, none if that was the peer's or our own will. */
+  readonly onClose?: (error?: Error) => void
+}
+
+const OUTBOX_BYTES_MAX = 8 * 1024 * 1024
+const REQUESTS_IN_FLIGHT_MAX = 64
+
+/** A request's place in the queue of answers. */
+interface Turn {
+  parts: RequestAnswer
+  done: boolean
+}
+
+export class AnsweringConnection {
+  readonly #stream: Stream
+  readonly #options: AnsweringOptions
+  readonly #receiver: FrameReceiver
+  readonly #maxOutboxBytes: number
+  readonly #maxRequestsInFlight: number
+  readonly #logger: Logger
+  /** In the order of the requests. */
+  readonly #turns: Turn[] = []
+  /** Of answers that are ready and wait for an earlier one. */
+  #readyBytes = 0
+  #requests = 0
+  #sending = 0
+  #flushing = false
+  #peerEnded = false
+  #closed = false
+
+  constructor(stream: Stream, options: AnsweringOptions) {
+    this.#stream = stream
+    this.#options = options
+    this.#maxOutboxBytes = options.maxOutboxBytes ?? OUTBOX_BYTES_MAX
+    this.#maxRequestsInFlight = options.maxRequestsInFlight ?? REQUESTS_IN_FLIGHT_MAX
+    this.#logger = options.logger ?? silentLogger
+    this.#receiver = new FrameReceiver({
+      maxFrameBytes: options.maxFrameBytes,
+      pool: options.pool,
+      onFrame: (frame) => this.#request(frame),
+      onEnd: (error) => this.#ended(error),
+    })
+    this.#receiver.start(stream)
+  }
+
+  get remote(): string {
+    return this.#stream.remote
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Requests that came so far. */
+  get requests(): number {
+    return this.#requests
+  }
+
+  get requestsInFlight(): number {
+    return this.#turns.length
+  }
+
+  /** Bytes of answers that the kernel has not taken. */
+  get outboxBytes(): number {
+    return this.#readyBytes + this.#stream.pendingBytes
+  }
+
+  /** Whether reading stopped until answers have left. */
+  get paused(): boolean {
+    return this.#receiver.paused
+  }
+
+  /** Drops what is under way; answers that come later are thrown away, their regions released. */
+  close(): Promise<void> {
+    this.#finish()
+    return this.#stream.close()
+  }
+
+  #request(frame: Frame): void {
+    if (this.#closed) {
+      frame.release()
+      return
+    }
+    this.#requests++
+    const turn: Turn = { parts: null, done: false }
+    this.#turns.push(turn)
+    try {
+      const answer = this.#options.onRequest(frame, this)
+      if (answer instanceof Promise) {
+        answer.then(
+          (parts) => this.#answered(turn, parts),
+          (error) => this.#fail(error),
+        )
+      } else this.#answered(turn, answer)
+    } catch (error) {
+      this.#fail(error)
+    }
+    this.#limit()
+  }
+
+  #answered(turn: Turn, parts: RequestAnswer): void {
+    if (this.#closed) {
+      releaseRegions(parts)
+      return
+    }
+    turn.parts = parts
+    turn.done = true
+    this.#readyBytes += byteLengthOf(parts)
+    if (this.#turns[0] === turn) this.#flush()
+  }
+
+  /** Sends the answers whose turn it is. */
+  #flush(): void {
+    let answers: readonly Part[] | undefined
+    let gathered: Part[] | undefined
+    let count = 0
+    while (count < this.#turns.length && this.#turns[count]!.done) {
+      const { parts } = this.#turns[count++]!
+      if (parts === null) continue
+      this.#readyBytes -= byteLengthOf(parts)
+      if (answers === undefined) answers = parts
+      else {
+        gathered ??= [...answers]
+        for (let i = 0; i < parts.length; i++) gathered.push(parts[i]!)
+      }
+    }
+    if (count === 1) this.#turns.shift()
+    else this.#turns.splice(0, count)
+    if (answers !== undefined) {
+      this.#sending++
+      this.#stream.send(gathered ?? answers).then(this.#sent, this.#unsent)
+    }
+    this.#limit()
+  }
+
+  readonly #sent = (): void => {
+    this.#sending--
+    this.#limit()
+  }
+
+  /** The stream is over, and says so itself to the receiver. */
+  readonly #unsent = (): void => {
+    this.#sending--
+  }
+
+  #limit(): void {
+    if (this.#closed) return
+    if (this.#peerEnded) {
+      this.#endWhenAnswered()
+      return
+    }
+    const requests = this.#turns.length
+    const bytes = this.outboxBytes
+    if (!this.#receiver.paused) {
+      if (requests >= this.#maxRequestsInFlight || bytes >= this.#maxOutboxBytes) this.#receiver.pause()
+    } else if (requests <= this.#maxRequestsInFlight / 2 && bytes <= this.#maxOutboxBytes / 2) this.#receiver.resume()
+  }
+
+  /** The peer sends no more, but may still be waiting for answers. */
+  #endWhenAnswered(): void {
+    if (this.#turns.length > 0 || this.#sending > 0 || this.#flushing) return
+    this.#flushing = true
+    void this.#stream.end().then(() => this.#finish())
+  }
+
+  #ended(error: Error | undefined): void {
+    if (this.#closed) return
+    if (error !== undefined) {
+      this.#fail(error)
+      return
+    }
+    this.#peerEnded = true
+    this.#endWhenAnswered()
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closed) return
+    const cause = error instanceof Error ? error : new Error(String(error))
+    // A peer that goes away is everyday; one that does not keep to the protocol, or a handler that fails, is not.
+    const level = hasCode(cause, 'PAGELOG_DISCONNECTED') ? 'debug' : 'warn'
+    const code = cause instanceof PagelogError ? cause.code : undefined
+    this.#logger[level]({ remote: this.remote, code, error: cause.message }, 'connection closed')
+    this.#finish(cause)
+    void this.#stream.close()
+  }
+
+  #finish(error?: Error): void {
+    if (this.#closed) return
+    this.#closed = true
+    for (const { parts } of this.#turns.splice(0)) releaseRegions(parts)
+    this.#readyBytes = 0
+    this.#options.onClose?.(error)
+  }
+}
+
+function byteLengthOf(parts: RequestAnswer): number {
+  let byteLength = 0
+  if (parts !== null) for (let i = 0; i < parts.length; i++) byteLength += parts[i]!.length
+  return byteLength
+}
+
+function releaseRegions(parts: RequestAnswer): void {
+  if (parts === null) return
+  for (const part of parts) if (!(part instanceof Uint8Array)) part.release()
+}
