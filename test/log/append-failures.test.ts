@@ -1,0 +1,240 @@
+import { describe, expect, it } from 'vitest'
+import { setLogAppendTime } from '../../src/record/index.ts'
+import {
+  batch,
+  bytesOf,
+  defaults,
+  diskFull,
+  FailingDisk,
+  openLog,
+  readAll,
+  storageError,
+  temporaryDirectory,
+} from './support.ts'
+
+const idempotent = (baseSequence: number, count = 1) => batch({ producerId: 5, producerEpoch: 0, baseSequence, count })
+
+describe('a batch that the log does not take', () => {
+  it('is refused by its size', async () => {
+    const settings = { ...defaults, maxMessageBytes: 200, segmentBytes: 150 }
+    const log = await openLog(await temporaryDirectory(), { settings })
+    const refused = (kafkaCode: number) => ({ code: 'PAGELOG_REFUSED', kafkaCode })
+    await expect(log.append(batch({ value: 'x'.repeat(300) }), 0)).rejects.toMatchObject(refused(10))
+    await expect(log.append(batch({ value: 'x'.repeat(100) }), 0)).rejects.toMatchObject(refused(18))
+    const invalid = { code: 'PAGELOG_INVALID_ARGUMENT' }
+    await expect(log.append(new Uint8Array(10), 0)).rejects.toMatchObject(invalid)
+    await expect(log.append(new Uint8Array(100), 0)).rejects.toMatchObject(invalid)
+    await expect(log.append(Buffer.concat([batch(), batch()]), 0)).rejects.toMatchObject(invalid)
+    expect([log.logEndOffset, log.size]).toEqual([0, 0])
+    await log.close()
+  })
+
+  it('is refused by its sequence or epoch, and nothing is stored', async () => {
+    const log = await openLog(await temporaryDirectory())
+    await log.append(idempotent(0, 10), 0)
+    await expect(log.append(idempotent(11), 0)).rejects.toMatchObject({ kafkaCode: 45 })
+    await log.append(batch({ producerId: 5, producerEpoch: 1, baseSequence: 0 }), 0)
+    await expect(log.append(idempotent(10), 0)).rejects.toMatchObject({ kafkaCode: 47 })
+    expect(log.logEndOffset).toBe(11)
+    await log.close()
+  })
+
+  it('is refused after close', async () => {
+    const log = await openLog(await temporaryDirectory())
+    await log.close()
+    await log.close()
+    await expect(log.append(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
+    expect(() => log.read(0, 1)).toThrow(expect.objectContaining({ code: 'PAGELOG_CLOSED' }))
+    await expect(log.flush()).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
+  })
+})
+
+describe('a duplicate', () => {
+  it('of a stored batch is answered with its offsets', async () => {
+    const log = await openLog(await temporaryDirectory())
+    await log.append(batch({ count: 4 }), 0)
+    await log.append(idempotent(0, 3), 0)
+    expect(await log.append(idempotent(0, 3), 0)).toEqual({
+      baseOffset: 4,
+      lastOffset: 6,
+      duplicate: true,
+      logAppendTimeMs: -1,
+    })
+    expect(log.logEndOffset).toBe(7)
+    await log.close()
+  })
+
+  it('of a batch in flight waits for that, and fails with it', async () => {
+    const failing = new FailingDisk()
+    const log = await openLog(await temporaryDirectory(), { env: failing.env })
+    for (const isFull of [false, true]) {
+      failing.hold()
+      const sequence = log.logEndOffset
+      const first = log.append(idempotent(sequence), 0)
+      let isAnswered = false
+      const second = log.append(idempotent(sequence), 0).finally(() => {
+        isAnswered = true
+      })
+      const outcomes = Promise.allSettled([first, second])
+      await new Promise(setImmediate)
+      expect(isAnswered).toBe(false)
+      failing.fails = (operation, path) => (isFull && operation === 'write' ? diskFull(path) : undefined)
+      failing.release()
+      const [one, two] = await outcomes
+      expect([one.status, two.status]).toEqual(isFull ? ['rejected', 'rejected'] : ['fulfilled', 'fulfilled'])
+      if (!isFull) expect(await second).toMatchObject({ baseOffset: sequence, duplicate: true })
+    }
+    expect(log.logEndOffset).toBe(1)
+    await log.close()
+  })
+})
+
+describe('a full disk', () => {
+  it('fails all queued appends, takes back their offsets and sequences, and is over when there is room', async () => {
+    const failing = new FailingDisk()
+    const directory = await temporaryDirectory()
+    const log = await openLog(directory, { env: failing.env })
+    await log.append(idempotent(0), 0)
+    failing.hold()
+    failing.fails = (operation, path) => (operation === 'write' ? diskFull(path) : undefined)
+    const queued = [1, 2, 3, 4].map((sequence) => log.append(idempotent(sequence), 0))
+    failing.release()
+    const outcomes = await Promise.allSettled(queued)
+    for (const outcome of outcomes) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'PAGELOG_DISK_FULL' } })
+    }
+    expect(log.logEndOffset).toBe(1)
+    expect((await readAll(log)).length).toBe(1)
+    failing.fails = () => undefined
+    expect(await log.append(idempotent(1), 0)).toMatchObject({ baseOffset: 1, duplicate: false })
+    await log.close({ clean: false })
+    const again = await openLog(directory)
+    expect([again.logEndOffset, again.recovery.bytesDropped]).toEqual([2, 0])
+    await again.close()
+  })
+
+  it('while a segment is begun refuses the append and begins it later', async () => {
+    const failing = new FailingDisk()
+    const settings = { ...defaults, segmentBytes: 200 }
+    const log = await openLog(await temporaryDirectory(), { env: failing.env, settings })
+    await log.append(batch({ count: 2, value: 'x'.repeat(30) }), 0)
+    failing.fails = (operation, path) => (operation === 'open' ? diskFull(path) : undefined)
+    await expect(log.append(batch({ value: 'y'.repeat(60) }), 0)).rejects.toMatchObject({ code: 'PAGELOG_DISK_FULL' })
+    expect([log.segmentCount, log.logEndOffset]).toEqual([1, 2])
+    failing.fails = () => undefined
+    await log.append(batch({ value: 'y'.repeat(60) }), 0)
+    expect([log.segmentCount, log.logEndOffset]).toEqual([2, 3])
+    expect((await readAll(log)).length).toBe(3)
+    await log.close()
+  })
+})
+
+describe('a failed write', () => {
+  it('takes the log offline for good', async () => {
+    const failing = new FailingDisk()
+    const failures: Error[] = []
+    const options = { env: failing.env, onFailure: (error: Error) => failures.push(error) }
+    const log = await openLog(await temporaryDirectory(), options)
+    await log.append(batch(), 0)
+    failing.fails = (operation, path) => (operation === 'write' ? storageError(path) : undefined)
+    const outcomes = await Promise.allSettled([log.append(batch(), 0), log.append(batch(), 0)])
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { code: 'PAGELOG_STORAGE' } })
+    failing.fails = () => undefined
+    await expect(log.append(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
+    expect(() => log.read(0, 100)).toThrow(expect.objectContaining({ code: 'PAGELOG_STORAGE' }))
+    expect(failures.length).toBe(1)
+    await log.close()
+  })
+
+  it('of fsync is never repeated and never advances the recovery point', async () => {
+    const failing = new FailingDisk()
+    const log = await openLog(await temporaryDirectory(), { env: failing.env })
+    await log.append(batch(), 0)
+    failing.fails = (operation, path) => (operation === 'dataSync' ? storageError(path) : undefined)
+    await expect(log.flush()).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
+    failing.fails = () => undefined
+    await expect(log.flush()).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
+    await log.close()
+    expect(failing.count('dataSync')).toBe(1)
+    expect(log.recoveryPoint).toBe(0)
+  })
+})
+
+describe('group commit', () => {
+  it('writes what was queued meanwhile at once', async () => {
+    const failing = new FailingDisk()
+    const log = await openLog(await temporaryDirectory(), { env: failing.env })
+    let moves = 0
+    const unsubscribe = log.onAppend(() => moves++)
+    failing.hold()
+    const appends = Array.from({ length: 50 }, () => log.append(batch(), 0))
+    failing.release()
+    await Promise.all(appends)
+    expect(failing.count('write')).toBe(2)
+    expect(moves).toBe(2)
+    unsubscribe()
+    await log.append(batch(), 0)
+    expect(moves).toBe(2)
+    await log.close()
+  })
+
+  it('shares an fsync among concurrent appends with flush.messages=1, before they are visible', async () => {
+    const failing = new FailingDisk()
+    const settings = { ...defaults, flushMessages: 1 }
+    const log = await openLog(await temporaryDirectory(), { env: failing.env, settings })
+    await Promise.all(Array.from({ length: 100 }, () => log.append(batch(), 0)))
+    expect(failing.count('dataSync')).toBeLessThanOrEqual(3)
+    expect(log.recoveryPoint).toBe(100)
+    failing.fails = (operation, path) => (operation === 'dataSync' ? storageError(path) : undefined)
+    await expect(log.append(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
+    expect(log.logEndOffset).toBe(100)
+    await log.close()
+  })
+
+  it('syncs within flush.ms', async () => {
+    const settings = { ...defaults, flushMs: 1 }
+    const log = await openLog(await temporaryDirectory(), { settings })
+    await log.append(batch(), 0)
+    while (log.recoveryPoint < 1) await new Promise(setImmediate)
+    await log.close()
+  })
+})
+
+describe('settings of a log', () => {
+  it('LogAppendTime stamps batches and their CRC', async () => {
+    const settings = { ...defaults, messageTimestampType: 'LogAppendTime' }
+    const log = await openLog(await temporaryDirectory(), { settings })
+    const before = Date.now()
+    const { logAppendTimeMs } = await log.append(batch({ timestampMs: 5 }), 0)
+    expect(logAppendTimeMs).toBeGreaterThanOrEqual(before)
+    await readAll(log)
+    const slice = await log.read(0, 1000)
+    const expected = batch({ timestampMs: 5 })
+    setLogAppendTime(expected, 0, logAppendTimeMs)
+    expect((await bytesOf(slice.regions)).subarray(21, 61)).toEqual(Buffer.from(expected.subarray(21, 61)))
+    await log.close()
+  })
+
+  it('segment.ms begins a segment when batches are younger than its first one', async () => {
+    const settings = { ...defaults, segmentMs: 1000 }
+    const log = await openLog(await temporaryDirectory(), { settings })
+    for (const timestampMs of [5000, 6000, 5500, 6001, 6500]) await log.append(batch({ timestampMs }), 0)
+    expect(log.segmentCount).toBe(2)
+    expect((await log.offsetForTime(6000))?.offset).toBe(1)
+    expect(await log.offsetForTime(6001)).toEqual({ offset: 3, timestamp: 6001, leaderEpoch: 0 })
+    expect((await log.offsetForTime(0))?.offset).toBe(0)
+    expect(await log.offsetForTime(6501)).toBeUndefined()
+    expect(await log.latestTimestampOffset()).toEqual({ offset: 4, timestamp: 6500, leaderEpoch: 0 })
+    await log.close()
+  })
+
+  it('segment.index.bytes begins a segment when an index is full', async () => {
+    const settings = { ...defaults, segmentIndexBytes: 60, indexIntervalBytes: 0 }
+    const log = await openLog(await temporaryDirectory(), { settings })
+    for (let index = 0; index < 40; index++) await log.append(batch({ timestampMs: index, value: `${index}` }), 0)
+    expect(log.segmentCount).toBeGreaterThan(4)
+    expect((await readAll(log)).length).toBe(40)
+    for (let index = 0; index < 40; index++) expect((await log.offsetForTime(index))?.offset).toBe(index)
+    await log.close()
+  })
+})

@@ -1,0 +1,169 @@
+import { mkdir, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { LogDirectory, type LogDirectoryOptions } from '../../src/log/index.ts'
+import { batch, defaults, env, FailingDisk, readAll, storageError, temporaryDirectory } from './support.ts'
+
+const ID = 'AAAAAAAAAAAAAAAAAAAAAQ'
+const open = (path: string, options: Partial<LogDirectoryOptions> = {}): Promise<LogDirectory> =>
+  LogDirectory.open({ env, path, defaults, ...options })
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
+
+describe('LogDirectory', () => {
+  it('begins partitions and finds them again', async () => {
+    const path = await temporaryDirectory()
+    const directory = await open(path, { nodeId: 3, clusterId: 'cluster' })
+    const log = await directory.create('a-topic', 7, ID)
+    expect(await directory.create('a-topic', 7, ID)).toBe(log)
+    const [one, two] = await Promise.all([directory.create('b', 0, ID), directory.create('b', 0, ID)])
+    expect(one).toBe(two)
+    await log.append(batch({ count: 4 }), 0)
+    await directory.close()
+    expect(await readFile(`${path}/a-topic-7/partition.metadata`, 'utf8')).toBe(`version: 0\ntopic_id: ${ID}`)
+    expect(await readFile(`${path}/recovery-point-offset-checkpoint`, 'utf8')).toBe('0\n2\na-topic 7 4\nb 0 0\n')
+
+    const again = await open(path)
+    expect([again.nodeId, again.clusterId, again.directoryId]).toEqual([3, 'cluster', directory.directoryId])
+    expect(again.partitions()).toEqual([
+      { topic: 'a-topic', partition: 7 },
+      { topic: 'b', partition: 0 },
+    ])
+    expect(again.topicId('a-topic', 7)).toBe(ID)
+    expect(again.get('a-topic', 7)?.logEndOffset).toBe(4)
+    expect(again.get('a-topic', 8)).toBeUndefined()
+    await again.close()
+  })
+
+  it('is refused to a second holder and to another node or cluster', async () => {
+    const path = await temporaryDirectory()
+    const directory = await open(path, { nodeId: 1, clusterId: 'x' })
+    await expect(open(path)).rejects.toMatchObject({ code: 'PAGELOG_LOCKED' })
+    await directory.close()
+    await expect(open(path, { nodeId: 2 })).rejects.toMatchObject({ code: 'PAGELOG_INVALID_ARGUMENT' })
+    await expect(open(path, { clusterId: 'y' })).rejects.toMatchObject({ code: 'PAGELOG_INVALID_ARGUMENT' })
+    await (await open(path, { nodeId: 1 })).close()
+  })
+
+  it("reads Kafka's meta.properties", async () => {
+    const path = await temporaryDirectory()
+    const text =
+      '#\n#Sat Nov 21 2026\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\ndirectory.id=JJeSzTIVQ_6FXyU5P3vqOA\nnode.id=5\nversion=1\n'
+    await writeFile(`${path}/meta.properties`, text)
+    const directory = await open(path)
+    expect([directory.nodeId, directory.clusterId]).toEqual([5, 'MkU3OEVBNTcwNTJENDM2Qg'])
+    expect(directory.directoryId).toBe('JJeSzTIVQ_6FXyU5P3vqOA')
+    await directory.close()
+    expect(await readFile(`${path}/meta.properties`, 'utf8')).toBe(text)
+  })
+
+  it('marks a clean shutdown last and forgets the mark before it serves', async () => {
+    const path = await temporaryDirectory()
+    const marker = `${path}/.kafka_cleanshutdown`
+    const directory = await open(path)
+    expect(directory.wasClean).toBe(false)
+    const log = await directory.create('t', 0, ID)
+    await log.append(batch(), 0)
+    await directory.close()
+    expect(await readFile(marker, 'utf8')).toBe('{"version":0,"brokerEpoch":-1}')
+    const clean = await open(path)
+    expect([clean.wasClean, clean.get('t', 0)?.recovery.batchesScanned]).toEqual([true, 0])
+    expect(await exists(marker)).toBe(false)
+    await clean.close({ clean: false })
+    expect(await exists(marker)).toBe(false)
+    const unclean = await open(path)
+    expect([unclean.wasClean, unclean.get('t', 0)?.recovery.batchesScanned]).toEqual([false, 1])
+    await unclean.close()
+  })
+
+  it('removes partitions, those half removed too, and frees their names at once', async () => {
+    const path = await temporaryDirectory()
+    const directory = await open(path)
+    const log = await directory.create('t', 0, ID)
+    for (let index = 0; index < 10; index++) await log.append(batch(), 0)
+    await log.flush()
+    await directory.remove('t', 0)
+    await directory.remove('unknown', 0)
+    await expect(log.append(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
+    const fresh = await directory.create('t', 0, ID)
+    await fresh.append(batch(), 0)
+    await directory.close({ clean: false })
+    await mkdir(`${path}/t-1.0123-delete`)
+    await mkdir(`${path}/not a partition`)
+    const again = await open(path)
+    expect(again.damaged.size).toBe(0)
+    expect(again.get('t', 0)?.logEndOffset).toBe(1)
+    expect((await readdir(path)).filter((name) => name.endsWith('-delete'))).toEqual([])
+    expect(again.partitions().length).toBe(1)
+    await again.close()
+  })
+
+  it('leaves a damaged partition out, keeps what is known of it and does not count as clean', async () => {
+    const path = await temporaryDirectory()
+    const directory = await open(path)
+    for (const topic of ['good', 'bad']) {
+      const log = await directory.create(topic, 0, ID)
+      for (let index = 0; index < 3; index++) await log.append(batch(), 0)
+    }
+    await directory.close()
+    await unlink(`${path}/.kafka_cleanshutdown`)
+    const file = `${path}/bad-0/00000000000000000000.log`
+    const content = await readFile(file)
+    content[content.length - 1]! ^= 1
+    await writeFile(file, content)
+    for (let round = 0; round < 2; round++) {
+      const again = await open(path)
+      expect(again.wasClean).toBe(false)
+      expect(again.partitions()).toEqual([{ topic: 'good', partition: 0 }])
+      expect(again.damaged.get('bad-0')).toMatchObject({ code: 'PAGELOG_CORRUPT', path: file })
+      await expect(again.create('bad', 0, ID)).rejects.toMatchObject({ code: 'PAGELOG_CORRUPT' })
+      await again.close()
+    }
+    expect((await readFile(file)).equals(content)).toBe(true)
+    expect(await readFile(`${path}/recovery-point-offset-checkpoint`, 'utf8')).toContain('bad 0 3')
+  })
+
+  it('checks everything when its checkpoint file is damaged', async () => {
+    for (const damage of ['', '0\n1\n', '1\n1\nt 0 2\n', '0\n1\nt 0\n', '0\n1\nt 0 x\n', 'garbage']) {
+      const path = await temporaryDirectory()
+      const directory = await open(path)
+      const log = await directory.create('t', 0, ID)
+      await log.append(batch({ count: 2 }), 0)
+      await directory.close({ clean: false })
+      await writeFile(`${path}/recovery-point-offset-checkpoint`, damage)
+      const again = await open(path)
+      expect((await readAll(again.get('t', 0)!)).length).toBe(2)
+      await again.close()
+    }
+  })
+
+  it('goes offline as a whole after a failed write, without a mark of clean shutdown', async () => {
+    const path = await temporaryDirectory()
+    const failing = new FailingDisk()
+    const directory = await open(path, { env: failing.env })
+    const [one, two] = [await directory.create('t', 0, ID), await directory.create('t', 1, ID)]
+    await two.append(batch(), 0)
+    const reasons: Error[] = []
+    directory.onOffline((error) => reasons.push(error))
+    failing.fails = (operation, file) =>
+      operation === 'write' && file.includes('t-0') ? storageError(file) : undefined
+    await expect(one.append(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
+    expect([directory.offline, reasons.length]).toEqual([true, 1])
+    await expect(two.append(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
+    await expect(directory.create('t', 2, ID)).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
+    await directory.close()
+    expect(await exists(`${path}/.kafka_cleanshutdown`)).toBe(false)
+    const again = await open(path)
+    expect(again.get('t', 1)?.logEndOffset).toBe(1)
+    await again.close()
+  })
+
+  it('is closed for good', async () => {
+    const directory = await open(await temporaryDirectory())
+    await directory.close()
+    await directory.close()
+    await expect(directory.create('t', 0, ID)).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
+  })
+})

@@ -1,0 +1,225 @@
+import { readFile, truncate, unlink, writeFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { writeInt64 } from '../../src/record/index.ts'
+import { batch, defaults, openLog, readAll, temporaryDirectory } from './support.ts'
+
+const SEGMENT = '00000000000000000000.log'
+
+/** Five batches of three records, closed as a crash would; where each batch ends. */
+async function crashedLog(): Promise<{ directory: string; path: string; content: Uint8Array; ends: number[] }> {
+  const directory = await temporaryDirectory()
+  const log = await openLog(directory)
+  const ends = [0]
+  for (let index = 0; index < 5; index++) {
+    await log.append(batch({ count: 3, value: `batch ${index}` }), 0)
+    ends.push(log.size)
+  }
+  await log.close({ clean: false })
+  const path = `${directory}/${SEGMENT}`
+  return { directory, path, content: await readFile(path), ends }
+}
+
+describe('after a crash', () => {
+  it('the log is cut to its whole batches wherever the tail was torn', async () => {
+    const { directory, path, content, ends } = await crashedLog()
+    for (let length = ends[2]!; length <= content.length; length++) {
+      await writeFile(path, content.subarray(0, length))
+      const log = await openLog(directory)
+      const whole = ends.filter((end) => end > 0 && end <= length).length
+      expect(log.logEndOffset).toBe(whole * 3)
+      expect(log.size).toBe(ends[whole])
+      expect(log.recovery.bytesDropped).toBe(length - ends[whole]!)
+      expect(log.recovery.reason === undefined).toBe(length === ends[whole])
+      await log.close({ clean: false })
+      expect((await readFile(path)).length).toBe(ends[whole])
+    }
+  })
+
+  it('the log is cut before a batch with any wrong byte, and goes on from there', async () => {
+    const { directory, path, content, ends } = await crashedLog()
+    for (let at = ends[3]!; at < content.length; at++) {
+      // The leader epoch is not covered by the CRC, as in Kafka.
+      const inBatch = at - (at < ends[4]! ? ends[3]! : ends[4]!)
+      if (inBatch >= 12 && inBatch < 16) continue
+      const damaged = Uint8Array.from(content)
+      damaged[at] = damaged[at]! ^ 0x55
+      await writeFile(path, damaged)
+      const log = await openLog(directory)
+      const kept = at < ends[4]! ? 3 : 4
+      expect([at, log.logEndOffset]).toEqual([at, kept * 3])
+      if (at % 16 === 0) {
+        await log.append(batch({ value: 'new' }), 0)
+        expect((await readAll(log)).at(-1)).toEqual({ offset: kept * 3, value: 'new' })
+      }
+      await log.close({ clean: false })
+    }
+  })
+
+  it('a tail of zeros is cut off', async () => {
+    const { directory, path, content } = await crashedLog()
+    await writeFile(path, Buffer.concat([content, new Uint8Array(5000)]))
+    const log = await openLog(directory)
+    expect([log.logEndOffset, log.recovery.bytesDropped]).toEqual([15, 5000])
+    await log.close()
+  })
+
+  it('segments behind a bad batch are dropped, with the snapshots of what is gone', async () => {
+    const directory = await temporaryDirectory()
+    const settings = { ...defaults, segmentBytes: 400 }
+    const log = await openLog(directory, { settings })
+    for (let index = 0; index < 20; index++) await log.append(batch({ value: `value ${index}` }), 0)
+    expect(log.segmentCount).toBeGreaterThan(3)
+    await log.close({ clean: false })
+    await writeFile(`${directory}/00000000000000000004.snapshot`, 'kept')
+    await writeFile(`${directory}/00000000000000000010.snapshot`, 'gone')
+    const path = `${directory}/00000000000000000005.log`
+    const content = await readFile(path)
+    content[content.length - 1]! ^= 1
+    await writeFile(path, content)
+    const again = await openLog(directory, { settings })
+    expect(again.logEndOffset).toBeLessThan(10)
+    const values = (await readAll(again)).map((record) => record.value)
+    expect(values).toEqual(Array.from({ length: again.logEndOffset }, (_, index) => `value ${index}`))
+    expect(again.recovery.bytesDropped).toBeGreaterThan(500)
+    await again.append(batch({ value: 'on' }), 0)
+    await again.close()
+    await readFile(`${directory}/00000000000000000004.snapshot`)
+    await expect(readFile(`${directory}/00000000000000000010.snapshot`)).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  it('a segment whose end was never written ends the log there', async () => {
+    const directory = await temporaryDirectory()
+    const settings = { ...defaults, segmentBytes: 400 }
+    const log = await openLog(directory, { settings })
+    for (let index = 0; index < 20; index++) await log.append(batch({ value: `value ${index}` }), 0)
+    await log.close({ clean: false })
+    const path = `${directory}/00000000000000000005.log`
+    const { length } = await readFile(path)
+    await truncate(path, length - batch({ value: 'value 9' }).length)
+    const again = await openLog(directory, { settings })
+    expect(again.logEndOffset).toBe(9)
+    expect(again.recovery.reason).toMatch(/ends at offset 9/)
+    expect((await readAll(again)).length).toBe(9)
+    await again.close()
+  })
+
+  it('producer state is rebuilt from the batches that stay', async () => {
+    const directory = await temporaryDirectory()
+    const log = await openLog(directory)
+    const idempotent = (baseSequence: number) => batch({ producerId: 9, producerEpoch: 0, baseSequence })
+    for (let sequence = 0; sequence < 4; sequence++) await log.append(idempotent(sequence), 0)
+    const end = log.size
+    await log.close({ clean: false })
+    await truncate(`${directory}/${SEGMENT}`, end - 1)
+    const again = await openLog(directory)
+    expect(await again.append(idempotent(2), 0)).toMatchObject({ baseOffset: 2, duplicate: true })
+    await expect(again.append(idempotent(4), 0)).rejects.toMatchObject({ code: 'PAGELOG_REFUSED', kafkaCode: 45 })
+    expect(await again.append(idempotent(3), 0)).toMatchObject({ baseOffset: 3, duplicate: false })
+    await again.close()
+  })
+})
+
+describe('damage below the recovery point', () => {
+  it('is reported and nothing is cut', async () => {
+    const { directory, path, content, ends } = await crashedLog()
+    const damaged = Uint8Array.from(content)
+    damaged[ends[1]! + 70]! ^= 1
+    await writeFile(path, damaged)
+    const opened = openLog(directory, { recoveryPoint: 12 })
+    await expect(opened).rejects.toMatchObject({ code: 'PAGELOG_CORRUPT', path, position: ends[1], offset: 3 })
+    expect(Buffer.compare(await readFile(path), damaged)).toBe(0)
+    const cut = await openLog(directory, { recoveryPoint: 3 })
+    expect(cut.logEndOffset).toBe(3)
+    await cut.close()
+  })
+
+  it('is also a file that lost its end', async () => {
+    const { directory, path, content, ends } = await crashedLog()
+    await writeFile(path, content.subarray(0, ends[2]!))
+    await expect(openLog(directory, { recoveryPoint: 9 })).rejects.toMatchObject({ code: 'PAGELOG_CORRUPT' })
+  })
+
+  it('is a batch at a wrong offset, which no CRC covers', async () => {
+    const { directory, path, content, ends } = await crashedLog()
+    writeInt64(content, ends[1]!, 1_000_000)
+    await writeFile(path, content)
+    const opened = openLog(directory, { cleanShutdown: true })
+    await expect(opened).rejects.toMatchObject({ code: 'PAGELOG_CORRUPT', position: ends[1] })
+  })
+})
+
+describe('side files', () => {
+  it('are rebuilt when they are missing or damaged', async () => {
+    const directory = await temporaryDirectory()
+    const settings = { ...defaults, segmentBytes: 2000, indexIntervalBytes: 50 }
+    const log = await openLog(directory, { settings })
+    for (let index = 0; index < 100; index++) await log.append(batch({ value: `value ${index}` }), 0)
+    await log.close()
+    const name = `${directory}/00000000000000000000`
+    const indexes = await Promise.all(['.index', '.timeindex'].map((suffix) => readFile(name + suffix)))
+    const damages: ((path: string, content: Uint8Array) => Promise<void>)[] = [
+      (path) => unlink(path),
+      (path) => writeFile(path, ''),
+      (path, content) => writeFile(path, content.subarray(0, content.length - 3)),
+      (path, content) => writeFile(path, new Uint8Array(content.length)),
+      (path, content) =>
+        writeFile(
+          path,
+          content.map((byte, at) => (at === 7 ? byte ^ 4 : byte)),
+        ),
+    ]
+    for (const damage of damages) {
+      for (const [index, suffix] of ['.index', '.timeindex'].entries()) await damage(name + suffix, indexes[index]!)
+      const again = await openLog(directory, { settings, cleanShutdown: true })
+      for (let offset = 0; offset < 100; offset += 9) {
+        expect((await readAll(again, offset)).length).toBe(100 - offset)
+      }
+      await again.close()
+    }
+  })
+
+  it('of Kafka are left alone', async () => {
+    const directory = await temporaryDirectory()
+    await (await openLog(directory)).close()
+    const kept = {
+      '00000000000000000000.txnindex': 'a',
+      '00000000000000000000.snapshot': 'b',
+      'leader-epoch-checkpoint': '0\n1\n4 0\n',
+    }
+    for (const [name, content] of Object.entries(kept)) await writeFile(`${directory}/${name}`, content)
+    for (const cleanShutdown of [true, false]) {
+      const log = await openLog(directory, { cleanShutdown })
+      expect(log.leaderEpoch).toBe(4)
+      await expect(log.append(batch(), 3)).rejects.toMatchObject({ code: 'PAGELOG_REFUSED', kafkaCode: 74 })
+      await log.close()
+    }
+    for (const [name, content] of Object.entries(kept)) {
+      expect(await readFile(`${directory}/${name}`, 'utf8')).toBe(content)
+    }
+  })
+
+  it('leader-epoch-checkpoint has an epoch before its first batch', async () => {
+    const directory = await temporaryDirectory()
+    const log = await openLog(directory)
+    await log.append(batch({ count: 2 }), 0)
+    await log.append(batch(), 3)
+    expect(await readFile(`${directory}/leader-epoch-checkpoint`, 'utf8')).toBe('0\n2\n0 0\n3 2\n')
+    expect(log.leaderEpoch).toBe(3)
+    await log.close({ clean: false })
+    await unlink(`${directory}/leader-epoch-checkpoint`)
+    const again = await openLog(directory)
+    expect(await readFile(`${directory}/leader-epoch-checkpoint`, 'utf8')).toBe('0\n2\n0 0\n3 2\n')
+    await again.close()
+  })
+
+  it('an interrupted compaction is refused, leftovers of deletions go', async () => {
+    const directory = await temporaryDirectory()
+    await (await openLog(directory)).close()
+    await writeFile(`${directory}/00000000000000000000.log.deleted`, 'x')
+    await writeFile(`${directory}/00000000000000000000.log.cleaned`, 'x')
+    await (await openLog(directory)).close()
+    await expect(readFile(`${directory}/00000000000000000000.log.deleted`)).rejects.toThrow('ENOENT')
+    await writeFile(`${directory}/00000000000000000000.log.swap`, 'x')
+    await expect(openLog(directory)).rejects.toMatchObject({ code: 'PAGELOG_UNSUPPORTED' })
+  })
+})
