@@ -7,7 +7,8 @@
  *
  * The scheduler's numbers are the first two fields of /proc/self/task/<tid>/schedstat (nanoseconds on the CPU, and
  * runnable but waiting); where there is no such file the delay is taken whole and cpu is not known. For the main thread
- * only: its thread id is the process id. One small read of a pseudo file each time, so idle cost stays below 1 % of a core.
+ * only: its thread id is the process id. Two hundred wake-ups and small reads a second cost an idle process about 2 % of
+ * a core (measured on a virtual machine).
  */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'

@@ -1,0 +1,38 @@
+/** What a handler may see of the broker: the small typed face that the wiring in `broker.ts` fills. */
+import type { Logger } from '../base/index.ts'
+import type { Clock, Random } from '../env/index.ts'
+import type { ClusterImage } from '../metadata/index.ts'
+import type { FetchPurgatory } from './delayed-fetch.ts'
+import type { RegisteredHandler } from './handler.ts'
+import type { BrokerCounters } from './metrics.ts'
+import type { Partitions } from './partitions.ts'
+import type { ProducerIds } from './producer-ids.ts'
+import type { Refusals } from './refusals.ts'
+import type { BrokerSettings } from './settings.ts'
+import type { TopicSettings } from './topic-settings.ts'
+import type { Topics } from './topics.ts'
+
+export interface BrokerFacade {
+  readonly nodeId: number
+  readonly clusterId: string
+  /** Where clients are told to connect. */
+  readonly advertised: { readonly host: string; readonly port: number }
+  readonly settings: BrokerSettings
+  /** Inside names of the settings that somebody gave; the others are defaults. */
+  readonly explicitSettings: ReadonlySet<string>
+  readonly topicDefaults: TopicSettings
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly counters: BrokerCounters
+  readonly refusals: Refusals
+  readonly handlers: readonly RegisteredHandler[]
+  /** Topics and partitions as the cluster agreed on them. */
+  readonly image: ClusterImage
+  /** The partitions that this broker leads. */
+  readonly partitions: Partitions
+  /** Creates and deletes topics. */
+  readonly topics: Topics
+  readonly producerIds: ProducerIds
+  readonly fetchPurgatory: FetchPurgatory
+}

@@ -1,0 +1,242 @@
+/**
+ * Produce, versions 3 - 13 (0 - 2 are advertised for old librdkafka and close the connection, as in Kafka).
+ * Every partition is checked and appended on its own and has its own error; the answer leaves when the last append has
+ * settled. acks=1 and acks=all mean the same on one replica. acks=0 has no answer, and an error closes the connection.
+ * A request that names a transactional id is answered as Kafka does while no transaction coordinator can be reached.
+ * Topics by name up to version 12, by id from 13 on.
+ *
+ * The frame stays until every append has settled: the log writes from its bytes.
+ */
+import { ErrorCode, PagelogError } from '../../base/index.ts'
+import type { AppendResult } from '../../log/index.ts'
+import { type Input, Produce, type ProduceRequest, type ProduceResponse } from '../../protocol/index.ts'
+import { isTransactional } from '../../record/index.ts'
+import { type BatchVerdict, checkProducedRecords } from '../batch-check.ts'
+import type { BrokerFacade } from '../facade.ts'
+import { handler, type Reply, type Request } from '../handler.ts'
+import type { Partition } from '../partition.ts'
+import type { Session } from '../session.ts'
+
+type TopicData = ProduceRequest['topicData'][number]
+type PartitionData = TopicData['partitionData'][number]
+
+interface PartitionAnswer {
+  index: number
+  errorCode: number
+  baseOffset: number
+  logAppendTimeMs: number
+  logStartOffset: number
+  errorMessage: string | null
+  recordErrors: readonly { readonly batchIndex: number; readonly batchIndexErrorMessage: string | null }[]
+}
+
+const noRecordErrors: PartitionAnswer['recordErrors'] = []
+
+export const produce = handler({
+  api: Produce,
+  keepsFrame: true,
+  handle: (request, session, broker) => new ProduceCall(request, session, broker).run(),
+})
+
+class ProduceCall {
+  readonly #request: Request<ProduceRequest>
+  readonly #session: Session
+  readonly #broker: BrokerFacade
+  /** Appends under way, and one more while partitions are still being walked. */
+  #pending = 1
+  readonly #responses: { name: string; topicId: string; partitionResponses: PartitionAnswer[] }[] = []
+  #refused: { topic: string; partition: number; errorCode: number; message: string | null } | undefined
+  #refusedCount = 0
+  #settle: ((reply: Reply<ProduceResponse>) => void) | undefined
+  #fail: ((error: unknown) => void) | undefined
+
+  constructor(request: Request<ProduceRequest>, session: Session, broker: BrokerFacade) {
+    this.#request = request
+    this.#session = session
+    this.#broker = broker
+  }
+
+  /** Synchronous up to and including every append, so that batches of one connection keep their order. */
+  run(): Reply<ProduceResponse> | Promise<Reply<ProduceResponse>> {
+    try {
+      const refusal = this.#refusalOfAll()
+      for (const topic of this.#request.body.topicData) {
+        const partitionResponses: PartitionAnswer[] = []
+        this.#responses.push({ name: topic.name, topicId: topic.topicId, partitionResponses })
+        for (const data of topic.partitionData) partitionResponses.push(this.#partition(topic, data, refusal))
+      }
+    } catch (error) {
+      // An invariant broke. The frame may be in use by appends, so it is not given back.
+      return Promise.reject(error)
+    }
+    if (--this.#pending === 0) {
+      this.#request.frame.release()
+      return this.#reply()
+    }
+    return new Promise((resolve, reject) => {
+      this.#settle = resolve
+      this.#fail = reject
+    })
+  }
+
+  /** An error for every partition of the request, whatever is in it. */
+  #refusalOfAll(): BatchVerdict | undefined {
+    const { acks, transactionalId, topicData } = this.#request.body
+    if (acks !== 0 && acks !== 1 && acks !== -1) {
+      return { errorCode: ErrorCode.INVALID_REQUIRED_ACKS, message: `acks must be -1, 0 or 1, not ${acks}` }
+    }
+    if (transactionalId === null && topicData.some((topic) => topic.partitionData.some(hasTransactionalBatch))) {
+      return {
+        errorCode: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        message: 'a transactional batch without a transactional id',
+      }
+    }
+    return undefined
+  }
+
+  #partition(topic: TopicData, data: PartitionData, refusal: BatchVerdict | undefined): PartitionAnswer {
+    const answer: PartitionAnswer = {
+      index: data.index,
+      errorCode: ErrorCode.NONE,
+      baseOffset: -1,
+      logAppendTimeMs: -1,
+      logStartOffset: -1,
+      errorMessage: null,
+      recordErrors: noRecordErrors,
+    }
+    this.#broker.counters.produceBatches++
+    const byId = this.#request.version >= 13
+    const partition = byId
+      ? this.#broker.partitions.findById(topic.topicId, data.index)
+      : this.#broker.partitions.find(topic.name, data.index)
+    const fault =
+      refusal ?? (partition ? this.#check(partition, data) : unknownPartition(this.#broker, topic, data.index, byId))
+    if (fault) this.#refuse(answer, partition?.topic ?? topic.name, fault)
+    else this.#append(partition!, data.records!, answer)
+    return answer
+  }
+
+  #check(partition: Partition, data: PartitionData): BatchVerdict | undefined {
+    const { acks, transactionalId } = this.#request.body
+    const verdict = checkProducedRecords(data.records, partition.settings, this.#request.version, this.#broker.clock)
+    if (verdict) return verdict
+    if (transactionalId !== null && isTransactional(data.records!, 0)) {
+      return {
+        errorCode: ErrorCode.NOT_ENOUGH_REPLICAS,
+        message: 'the transaction cannot be verified: this broker has no transaction coordinator yet',
+      }
+    }
+    if (acks === -1 && partition.settings.minInsyncReplicas > 1) {
+      return {
+        errorCode: ErrorCode.NOT_ENOUGH_REPLICAS,
+        message: `1 replica is in sync, min.insync.replicas is ${partition.settings.minInsyncReplicas}`,
+      }
+    }
+    return undefined
+  }
+
+  #append(partition: Partition, records: Uint8Array, answer: PartitionAnswer): void {
+    this.#pending++
+    this.#broker.counters.produceBytes += records.length
+    // What follows a batch and is less than another one is not stored, as in Kafka.
+    const size = sizeOfFirstBatch(records)
+    const batch = size === records.length ? records : records.subarray(0, size)
+    partition.log.append(batch, partition.leaderEpoch).then(
+      (result) => this.#appended(partition, result, answer),
+      (error) => this.#appendFailed(partition, error, answer),
+    )
+  }
+
+  #appended(partition: Partition, result: AppendResult, answer: PartitionAnswer): void {
+    answer.baseOffset = result.baseOffset
+    answer.logAppendTimeMs = result.logAppendTimeMs
+    answer.logStartOffset = partition.log.logStartOffset
+    if (result.duplicate) this.#broker.counters.produceBatchesDuplicate++
+    this.#oneSettled()
+  }
+
+  #appendFailed(partition: Partition, error: unknown, answer: PartitionAnswer): void {
+    const fault = faultOfAppend(partition, error)
+    if (fault) {
+      this.#refuse(answer, partition.topic, fault)
+    } else {
+      this.#broker.logger.error({ topic: partition.topic, partition: partition.index, error }, 'an append failed')
+      this.#refuse(answer, partition.topic, { errorCode: ErrorCode.UNKNOWN_SERVER_ERROR, message: null })
+    }
+    this.#oneSettled()
+  }
+
+  #oneSettled(): void {
+    if (--this.#pending > 0) return
+    this.#request.frame.release()
+    try {
+      this.#settle!(this.#reply())
+    } catch (error) {
+      this.#fail!(error)
+    }
+  }
+
+  #refuse(answer: PartitionAnswer, topic: string, fault: BatchVerdict): void {
+    answer.errorCode = fault.errorCode
+    answer.errorMessage = fault.message
+    answer.recordErrors = fault.recordErrors ?? noRecordErrors
+    this.#broker.counters.produceBatchesRefused++
+    this.#refusedCount++
+    this.#refused ??= { topic, partition: answer.index, errorCode: fault.errorCode, message: fault.message }
+  }
+
+  #reply(): Reply<ProduceResponse> {
+    const { acks } = this.#request.body
+    if (this.#refused) {
+      const { remote, clientId } = this.#session
+      const fields = { remote, clientId, api: 'Produce', acks, ...this.#refused, batches: this.#refusedCount }
+      if (acks === 0) {
+        throw new PagelogError('PAGELOG_BROKER', 'a produce with acks=0 was refused', {
+          kafkaCode: this.#refused.errorCode,
+          cause: fields,
+        })
+      }
+      this.#broker.refusals.note(fields, 'refused a produce')
+    }
+    if (acks === 0) return null
+    return { responses: this.#responses } satisfies Input<ProduceResponse>
+  }
+}
+
+/** Only called after the check, which has compared this size with the bytes there are. */
+function sizeOfFirstBatch(records: Uint8Array): number {
+  return ((records[8]! << 24) | (records[9]! << 16) | (records[10]! << 8) | records[11]!) + 12
+}
+
+function hasTransactionalBatch(data: PartitionData): boolean {
+  // The attributes end at byte 23; what is shorter is refused by the batch check.
+  return (
+    data.records !== null && data.records.length >= 23 && data.records[16] === 2 && isTransactional(data.records, 0)
+  )
+}
+
+function unknownPartition(broker: BrokerFacade, topic: TopicData, index: number, byId: boolean): BatchVerdict {
+  const state = byId ? broker.image.topicById(topic.topicId) : broker.image.topic(topic.name)
+  if (state && index >= 0 && index < state.partitions.length) {
+    return { errorCode: ErrorCode.KAFKA_STORAGE_ERROR, message: 'the log of the partition could not be opened' }
+  }
+  if (byId && !state) return { errorCode: ErrorCode.UNKNOWN_TOPIC_ID, message: null }
+  return { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message: null }
+}
+
+/** What a failed append is on the wire; undefined for an error that nobody foresaw. */
+function faultOfAppend(partition: Partition, error: unknown): BatchVerdict | undefined {
+  if (!(error instanceof PagelogError)) return undefined
+  if (error.kafkaCode !== undefined) return { errorCode: error.kafkaCode, message: error.message }
+  if (partition.deleted) return { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message: null }
+  switch (error.code) {
+    case 'PAGELOG_DISK_FULL':
+    case 'PAGELOG_STORAGE':
+    case 'PAGELOG_CLOSED':
+      return { errorCode: ErrorCode.KAFKA_STORAGE_ERROR, message: error.message }
+    case 'PAGELOG_TOO_LARGE':
+      return { errorCode: ErrorCode.RECORD_LIST_TOO_LARGE, message: error.message }
+    default:
+      return undefined
+  }
+}

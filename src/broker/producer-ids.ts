@@ -1,0 +1,48 @@
+/**
+ * Producer ids, never handed out twice (reliability P2): the next free id is stored before any id below it is used, in
+ * blocks of a thousand as in Kafka. What is left of a block is lost at a restart.
+ */
+import { assert } from '../base/index.ts'
+import type { MetadataStore } from '../metadata/index.ts'
+
+const KEY = 'producer-ids/next'
+const BLOCK = 1000
+
+export class ProducerIds {
+  readonly #store: MetadataStore
+  #next = 0
+  /** Exclusive. */
+  #end = 0
+  #allocation: Promise<void> | undefined
+
+  constructor(store: MetadataStore) {
+    this.#store = store
+  }
+
+  /** Rejects as the metadata store does. */
+  next(): number | Promise<number> {
+    if (this.#next < this.#end) return this.#next++
+    this.#allocation ??= this.#allocate().finally(() => {
+      this.#allocation = undefined
+    })
+    // Many may have waited for the same block: whoever comes too late asks for another.
+    return this.#allocation.then(() => this.next())
+  }
+
+  async #allocate(): Promise<void> {
+    for (;;) {
+      const current = this.#store.get(KEY)
+      const start = current === undefined ? 0 : Number(current.value)
+      assert(Number.isSafeInteger(start + BLOCK), 'producer ids stay safe integers')
+      const result = await this.#store.transact(
+        [{ key: KEY, field: 'modRevision', equals: current?.modRevision ?? 0 }],
+        [{ type: 'put', key: KEY, value: String(start + BLOCK) }],
+      )
+      if (result.succeeded) {
+        this.#next = start
+        this.#end = start + BLOCK
+        return
+      }
+    }
+  }
+}

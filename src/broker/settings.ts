@@ -1,0 +1,188 @@
+/**
+ * The settings of a broker that are obeyed now, under Kafka's names. Defaults are Kafka's, except:
+ *
+ *   listeners                 127.0.0.1 instead of every address: there is no authentication yet
+ *   log.dir                   a folder of the current directory instead of one under the temporary directory
+ *   node.id                   1 instead of none
+ *   max.connections           10000, below the descriptors a process may have; Kafka has no limit
+ *   max.connections.per.ip    5000; Kafka has no limit
+ *   queued.max.request.bytes  128 MiB: what requests being received or written may hold; Kafka has no limit
+ */
+import { resolveSettings, type Setting, type SettingsOf, type SettingsTable } from '../base/index.ts'
+import { type TopicSettingKey, type TopicSettings, topicSettings } from './topic-settings.ts'
+
+/** The broker setting that gives a topic setting's default: same type and bounds under its own name. */
+function topicDefault<S extends Setting>(name: string, setting: S): Omit<S, 'name'> & { readonly name: string } {
+  return { ...setting, name, doc: `Default of the topic setting ${setting.name}. ${setting.doc}` }
+}
+
+const topicDefaultSettings = {
+  logSegmentBytes: topicDefault('log.segment.bytes', topicSettings.segmentBytes),
+  logRollMs: topicDefault('log.roll.ms', topicSettings.segmentMs),
+  logIndexSizeMaxBytes: topicDefault('log.index.size.max.bytes', topicSettings.segmentIndexBytes),
+  logIndexIntervalBytes: topicDefault('log.index.interval.bytes', topicSettings.indexIntervalBytes),
+  messageMaxBytes: topicDefault('message.max.bytes', topicSettings.maxMessageBytes),
+  logMessageTimestampType: topicDefault('log.message.timestamp.type', topicSettings.messageTimestampType),
+  logMessageTimestampBeforeMaxMs: topicDefault(
+    'log.message.timestamp.before.max.ms',
+    topicSettings.messageTimestampBeforeMaxMs,
+  ),
+  logMessageTimestampAfterMaxMs: topicDefault(
+    'log.message.timestamp.after.max.ms',
+    topicSettings.messageTimestampAfterMaxMs,
+  ),
+  logFlushIntervalMessages: topicDefault('log.flush.interval.messages', topicSettings.flushMessages),
+  logFlushIntervalMs: topicDefault('log.flush.interval.ms', topicSettings.flushMs),
+  logPreallocate: topicDefault('log.preallocate', topicSettings.preallocate),
+  minInsyncReplicas: topicDefault('min.insync.replicas', topicSettings.minInsyncReplicas),
+} as const
+
+/** Topic setting -> the broker setting above. The others take Kafka's default. */
+export const brokerKeyOfTopicSetting = {
+  segmentBytes: 'logSegmentBytes',
+  segmentMs: 'logRollMs',
+  segmentIndexBytes: 'logIndexSizeMaxBytes',
+  indexIntervalBytes: 'logIndexIntervalBytes',
+  maxMessageBytes: 'messageMaxBytes',
+  messageTimestampType: 'logMessageTimestampType',
+  messageTimestampBeforeMaxMs: 'logMessageTimestampBeforeMaxMs',
+  messageTimestampAfterMaxMs: 'logMessageTimestampAfterMaxMs',
+  flushMessages: 'logFlushIntervalMessages',
+  flushMs: 'logFlushIntervalMs',
+  preallocate: 'logPreallocate',
+  minInsyncReplicas: 'minInsyncReplicas',
+} as const satisfies Partial<Record<TopicSettingKey, keyof typeof topicDefaultSettings>>
+
+export const brokerSettings = {
+  nodeId: { name: 'node.id', type: 'int', default: 1, min: 0, doc: 'Number of this broker in its cluster.' },
+  listeners: {
+    name: 'listeners',
+    type: 'list',
+    default: ['PLAINTEXT://127.0.0.1:9092'] as readonly string[],
+    doc: 'Where clients connect: one PLAINTEXT://host:port for now. No host means every address, port 0 any free one.',
+  },
+  advertisedListeners: {
+    name: 'advertised.listeners',
+    type: 'list',
+    default: [] as readonly string[],
+    doc: 'The address that clients are told to use, when it is not the one listened on.',
+  },
+  logDir: {
+    name: 'log.dir',
+    type: 'string',
+    default: 'pagelog-data',
+    doc: 'The folder that holds the logs and the metadata.',
+  },
+  numPartitions: {
+    name: 'num.partitions',
+    type: 'int',
+    default: 1,
+    min: 1,
+    doc: 'Partitions of a topic that is created without a number.',
+  },
+  defaultReplicationFactor: {
+    name: 'default.replication.factor',
+    type: 'int',
+    default: 1,
+    min: 1,
+    max: 32767,
+    doc: 'Replicas of each partition of a topic that is created without a number.',
+  },
+  autoCreateTopicsEnable: {
+    name: 'auto.create.topics.enable',
+    type: 'boolean',
+    default: true,
+    doc: 'Whether asking for the metadata of an unknown topic creates it.',
+  },
+  deleteTopicEnable: {
+    name: 'delete.topic.enable',
+    type: 'boolean',
+    default: true,
+    doc: 'Whether topics can be deleted.',
+  },
+  brokerRack: { name: 'broker.rack', type: 'string', default: '', doc: 'Where this broker stands; told to clients.' },
+  fetchMaxBytes: {
+    name: 'fetch.max.bytes',
+    type: 'int',
+    default: 57671680,
+    min: 1024,
+    doc: 'Most bytes of records in one fetch response, whatever the client allows; the first batch always goes whole.',
+  },
+  socketRequestMaxBytes: {
+    name: 'socket.request.max.bytes',
+    type: 'int',
+    default: 104857600,
+    min: 1,
+    doc: 'A connection that announces a longer request is closed.',
+  },
+  socketListenBacklogSize: {
+    name: 'socket.listen.backlog.size',
+    type: 'int',
+    default: 50,
+    min: 1,
+    doc: 'Connections that may wait to be accepted.',
+  },
+  queuedMaxRequestBytes: {
+    name: 'queued.max.request.bytes',
+    type: 'long',
+    default: 134217728,
+    min: 1048576,
+    doc: 'Memory for requests that are being received or written; above it sockets are not read until some is free.',
+  },
+  connectionsMaxIdleMs: {
+    name: 'connections.max.idle.ms',
+    type: 'long',
+    default: 600000,
+    min: 1,
+    doc: 'A connection without a request for so long is closed.',
+  },
+  maxConnections: {
+    name: 'max.connections',
+    type: 'int',
+    default: 10000,
+    min: 0,
+    doc: 'Connections beyond this number are closed as they arrive.',
+  },
+  maxConnectionsPerIp: {
+    name: 'max.connections.per.ip',
+    type: 'int',
+    default: 5000,
+    min: 0,
+    doc: 'Connections beyond this number from one address are closed as they arrive.',
+  },
+  connectionOutboxMaxBytes: {
+    name: 'pagelog.connection.outbox.max.bytes',
+    type: 'long',
+    default: 16777216,
+    min: 1024,
+    doc: 'While more response bytes than this wait for a client to read them, its further requests are not read.',
+  },
+  receiveSlabBytes: {
+    name: 'pagelog.receive.slab.bytes',
+    type: 'int',
+    default: 1048576,
+    min: 65536,
+    doc: 'Size of the pieces of memory that requests are received into.',
+  },
+  clusterId: {
+    name: 'pagelog.cluster.id',
+    type: 'string',
+    default: '',
+    doc: 'Name of the cluster for a new data folder; empty makes one up. An existing folder keeps its own.',
+  },
+  ...topicDefaultSettings,
+} as const satisfies SettingsTable
+
+export type BrokerSettings = SettingsOf<typeof brokerSettings>
+
+/** Fills up and checks, also between settings. Throws PAGELOG_INVALID_SETTING. */
+export function resolveBrokerSettings(given: Partial<BrokerSettings> = {}): BrokerSettings {
+  return resolveSettings(brokerSettings, given)
+}
+
+/** The defaults that a broker with these settings gives its topics. */
+export function topicDefaultsOf(settings: BrokerSettings, kafkaDefaults: TopicSettings): TopicSettings {
+  const defaults: Record<string, unknown> = { ...kafkaDefaults }
+  for (const [topicKey, brokerKey] of Object.entries(brokerKeyOfTopicSetting)) defaults[topicKey] = settings[brokerKey]
+  return defaults as TopicSettings
+}

@@ -1,0 +1,241 @@
+/**
+ * The settings of a topic: those the log obeys, those the broker obeys, and those of Kafka that are known, checked,
+ * stored and shown, but not obeyed yet (`pendingTopicSettings`; setting one warns). Each has the broker setting that
+ * gives its default.
+ */
+import {
+  checkSetting,
+  defaultsOf,
+  parseSetting,
+  type Setting,
+  type SettingsOf,
+  type SettingValue,
+} from '../base/index.ts'
+import { type LogSettings, logSettings } from '../log/index.ts'
+
+const NEVER = Number.MAX_SAFE_INTEGER
+const NEVER_TEXT = '9223372036854775807'
+
+const partitionSettings = {
+  minInsyncReplicas: {
+    name: 'min.insync.replicas',
+    type: 'int',
+    default: 1,
+    min: 1,
+    doc: 'A produce with acks=all is refused while fewer replicas than this are in sync.',
+  },
+  messageTimestampBeforeMaxMs: {
+    name: 'message.timestamp.before.max.ms',
+    type: 'long',
+    default: NEVER,
+    defaultText: NEVER_TEXT,
+    min: 0,
+    doc: 'A batch with a record older than this at its arrival is refused. Anything but the default costs a walk over every record.',
+  },
+  messageTimestampAfterMaxMs: {
+    name: 'message.timestamp.after.max.ms',
+    type: 'long',
+    default: 3600000,
+    min: 0,
+    doc: "A batch whose newest record is further ahead of the broker's clock than this is refused.",
+  },
+} as const
+
+/** Known, checked and shown; not obeyed yet. */
+const laterSettings = {
+  cleanupPolicy: {
+    name: 'cleanup.policy',
+    type: 'list',
+    default: ['delete'] as readonly string[],
+    oneOf: ['compact', 'delete'],
+    doc: 'How old data goes: whole segments by age and size (delete), or all but the newest record of each key (compact).',
+  },
+  compressionType: {
+    name: 'compression.type',
+    type: 'string',
+    default: 'producer',
+    oneOf: ['uncompressed', 'zstd', 'lz4', 'snappy', 'gzip', 'producer'],
+    doc: 'The codec that batches are stored in; producer leaves them as they were sent.',
+  },
+  compressionGzipLevel: {
+    name: 'compression.gzip.level',
+    type: 'int',
+    default: -1,
+    min: -1,
+    max: 9,
+    doc: 'Level for batches that the broker compresses with gzip.',
+  },
+  compressionLz4Level: {
+    name: 'compression.lz4.level',
+    type: 'int',
+    default: 9,
+    min: 1,
+    max: 17,
+    doc: 'Level for batches that the broker compresses with lz4.',
+  },
+  compressionZstdLevel: {
+    name: 'compression.zstd.level',
+    type: 'int',
+    default: 3,
+    min: -131072,
+    max: 22,
+    doc: 'Level for batches that the broker compresses with zstd.',
+  },
+  deleteRetentionMs: {
+    name: 'delete.retention.ms',
+    type: 'long',
+    default: 86400000,
+    min: 0,
+    doc: 'How long a deletion marker stays in a compacted topic.',
+  },
+  fileDeleteDelayMs: {
+    name: 'file.delete.delay.ms',
+    type: 'long',
+    default: 60000,
+    min: 0,
+    doc: 'How long the files of a removed segment stay on disk.',
+  },
+  followerReplicationThrottledReplicas: {
+    name: 'follower.replication.throttled.replicas',
+    type: 'list',
+    default: [] as readonly string[],
+    doc: 'Replicas whose copying is throttled on the follower, as partition:broker.',
+  },
+  leaderReplicationThrottledReplicas: {
+    name: 'leader.replication.throttled.replicas',
+    type: 'list',
+    default: [] as readonly string[],
+    doc: 'Replicas whose copying is throttled on the leader, as partition:broker.',
+  },
+  localRetentionBytes: {
+    name: 'local.retention.bytes',
+    type: 'long',
+    default: -2,
+    min: -2,
+    doc: 'Bytes kept on this disk of a topic in tiered storage; -2 takes retention.bytes.',
+  },
+  localRetentionMs: {
+    name: 'local.retention.ms',
+    type: 'long',
+    default: -2,
+    min: -2,
+    doc: 'Time kept on this disk of a topic in tiered storage; -2 takes retention.ms.',
+  },
+  maxCompactionLagMs: {
+    name: 'max.compaction.lag.ms',
+    type: 'long',
+    default: NEVER,
+    defaultText: NEVER_TEXT,
+    min: 1,
+    doc: 'A record is compacted at the latest so long after it was written.',
+  },
+  minCleanableDirtyRatio: {
+    name: 'min.cleanable.dirty.ratio',
+    type: 'double',
+    default: 0.5,
+    min: 0,
+    max: 1,
+    doc: 'Share of a compacted log that must be new before it is cleaned again.',
+  },
+  minCompactionLagMs: {
+    name: 'min.compaction.lag.ms',
+    type: 'long',
+    default: 0,
+    min: 0,
+    doc: 'A record stays uncompacted at least so long.',
+  },
+  remoteLogCopyDisable: {
+    name: 'remote.log.copy.disable',
+    type: 'boolean',
+    default: false,
+    doc: 'Stops copying a topic to tiered storage.',
+  },
+  remoteLogDeleteOnDisable: {
+    name: 'remote.log.delete.on.disable',
+    type: 'boolean',
+    default: false,
+    doc: 'Whether the remote part of a topic goes when tiered storage is switched off for it.',
+  },
+  remoteStorageEnable: {
+    name: 'remote.storage.enable',
+    type: 'boolean',
+    default: false,
+    doc: 'Whether a topic is kept in tiered storage.',
+  },
+  retentionBytes: {
+    name: 'retention.bytes',
+    type: 'long',
+    default: -1,
+    doc: 'A partition drops its oldest segments above this size; -1 never does.',
+  },
+  retentionMs: {
+    name: 'retention.ms',
+    type: 'long',
+    default: 604800000,
+    min: -1,
+    doc: 'A partition drops segments whose records all are older than this; -1 never does.',
+  },
+  segmentJitterMs: {
+    name: 'segment.jitter.ms',
+    type: 'long',
+    default: 0,
+    min: 0,
+    doc: 'Largest random part taken off segment.ms, so that not all logs roll together.',
+  },
+  uncleanLeaderElectionEnable: {
+    name: 'unclean.leader.election.enable',
+    type: 'boolean',
+    default: false,
+    doc: 'Whether a replica that may lack acknowledged records can become leader when no other is left.',
+  },
+} as const
+
+export const topicSettings = { ...logSettings, ...partitionSettings, ...laterSettings } as const
+export type TopicSettings = SettingsOf<typeof topicSettings>
+export type TopicSettingKey = keyof typeof topicSettings
+
+/** Inside names of the settings that are stored and shown, but not obeyed yet. */
+export const pendingTopicSettings: ReadonlySet<string> = new Set(Object.keys(laterSettings))
+
+/** Kafka's name -> inside name. */
+const keysByName = new Map<string, TopicSettingKey>(
+  Object.entries(topicSettings).map(([key, setting]) => [setting.name, key as TopicSettingKey]),
+)
+
+export const topicSettingNames: readonly string[] = [...keysByName.keys()]
+
+export function topicSettingKey(name: string): TopicSettingKey | undefined {
+  return keysByName.get(name)
+}
+
+/** As `parseSetting`, and also checks the items of a list. Throws PAGELOG_INVALID_SETTING. */
+export function parseTopicSetting(key: TopicSettingKey, text: string): SettingValue {
+  const setting: Setting = topicSettings[key]
+  const value = parseSetting(setting, text)
+  if (setting.oneOf && Array.isArray(value)) {
+    for (const item of value) checkSetting(setting, item)
+  }
+  return value
+}
+
+/** The settings in force for a topic: its own over the broker's defaults. Its own were checked when they were stored. */
+export function effectiveTopicSettings(
+  defaults: TopicSettings,
+  configs: Readonly<Record<string, string>>,
+): TopicSettings {
+  const settings: Record<string, SettingValue> = { ...defaults }
+  for (const [name, text] of Object.entries(configs)) {
+    const key = keysByName.get(name)
+    if (key) settings[key] = parseTopicSetting(key, text)
+  }
+  return settings as unknown as TopicSettings
+}
+
+/** The part of a topic's settings that its logs take. */
+export function logSettingsOf(settings: TopicSettings): LogSettings {
+  return Object.fromEntries(
+    Object.keys(logSettings).map((key) => [key, settings[key as keyof LogSettings]]),
+  ) as LogSettings
+}
+
+export const topicDefaults: TopicSettings = defaultsOf(topicSettings)
