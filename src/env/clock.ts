@@ -8,7 +8,7 @@ export interface Clock {
   nowMs(): number
   /** Never goes back; for time-outs, leases and measuring. Milliseconds with a fraction. */
   monotonicMs(): number
-  /** Calls `callback` once after at least `delayMs`; does not keep the process alive. */
+  /** Calls `callback` once after at least `delayMs`; somebody waits for it, so it keeps the process alive until then or until cancelled. */
   after(delayMs: number, callback: () => void): Timer
   /** Calls `callback` again and again; does not keep the process alive. */
   every(intervalMs: number, callback: () => void): Timer

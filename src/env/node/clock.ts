@@ -1,4 +1,4 @@
-/** The real clock. Its timers never keep the process alive and never fire early by the clock that `monotonicMs` reads. */
+/** The real clock. Its timers never fire early by the clock that `monotonicMs` reads. */
 import type { Clock, Timer } from '../clock.ts'
 
 /** The longest delay that one of Node's timers takes; longer ones are set again. */
@@ -21,7 +21,7 @@ class NodeTimer implements Timer {
   }
 
   #arm(delayMs: number): void {
-    this.#handle = setTimeout(NodeTimer.#fired, Math.min(DELAY_MS_MAX, Math.max(1, Math.ceil(delayMs))), this).unref()
+    this.#handle = setTimeout(NodeTimer.#fired, Math.min(DELAY_MS_MAX, Math.max(1, Math.ceil(delayMs))), this)
   }
 
   /** Node's timers count whole milliseconds of a cached time and may be up to one early. */

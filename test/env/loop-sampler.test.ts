@@ -1,0 +1,38 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type LoopSampler, processUsage, startLoopSampler } from '../../src/env/index.ts'
+
+let sampler: LoopSampler
+beforeEach(() => {
+  sampler = startLoopSampler()
+})
+afterEach(() => sampler.close())
+
+/** Keeps the event loop busy for so much CPU time. */
+function burn(ms: number): void {
+  const until = process.cpuUsage().user + ms * 1000
+  while (process.cpuUsage().user < until);
+}
+
+test('sees a turn that held the event loop', async () => {
+  await expect.poll(() => sampler.snapshot().turns).toBeGreaterThan(3)
+  sampler.reset()
+  burn(80)
+  await expect.poll(() => sampler.snapshot().turns).toBeGreaterThan(0)
+  const { delayMs, cpuMs } = sampler.snapshot()
+  expect(delayMs.max).toBeGreaterThan(20)
+  if (cpuMs) expect(cpuMs.max).toBeGreaterThan(40)
+  expect(delayMs.p50).toBeLessThanOrEqual(delayMs.p99)
+  expect(delayMs.p99).toBeLessThanOrEqual(delayMs.max)
+})
+
+test('forgets on reset', async () => {
+  await expect.poll(() => sampler.snapshot().turns).toBeGreaterThan(0)
+  sampler.reset()
+  expect(sampler.snapshot()).toMatchObject({ turns: 0, delayMs: { p50: 0, p99: 0, max: 0 } })
+})
+
+test('process usage is that of this process', () => {
+  const { cpuSeconds, rss } = processUsage()
+  expect(cpuSeconds).toBeGreaterThan(0)
+  expect(rss).toBeGreaterThan(10_000_000)
+})
