@@ -1,0 +1,53 @@
+/** The harness's end of a driver process. */
+import { Child } from '../process/children.ts'
+import { builtFile } from '../process/package-root.ts'
+import type { DriverResult, DriverSpec, FromDriver, ToDriver } from './protocol.ts'
+
+export class DriverProcess {
+  readonly role: string
+  readonly ready: Promise<void>
+  readonly measuring: Promise<void>
+  readonly measured: Promise<void>
+  readonly result: Promise<DriverResult>
+  readonly #child: Child
+
+  constructor(spec: DriverSpec, onProgress: (records: number) => void) {
+    this.role = spec.kind === 'end-to-end' ? 'producer and consumer' : spec.kind
+    const args = [builtFile('bench/drivers/main.ts'), JSON.stringify(spec)]
+    const child = new Child(`the ${this.role}`, { command: process.execPath, args, ipc: true })
+    this.#child = child
+    const messages = new Map<string, (message: FromDriver) => void>()
+    const failure = child.failure()
+    const reported = new Promise<never>((_, reject) => {
+      messages.set('error', (message) => reject(new Error('message' in message ? message.message : 'failed')))
+    })
+    const said = (type: FromDriver['type']) => {
+      const heard = new Promise<FromDriver>((resolve) => messages.set(type, resolve))
+      // The driver's own words come before its exit code says that it failed.
+      const promise = Promise.race([heard, reported, failure])
+      promise.catch(() => {})
+      return promise
+    }
+    this.ready = said('ready').then(() => {})
+    this.measuring = said('measuring').then(() => {})
+    this.measured = said('measured').then(() => {})
+    this.result = said('result').then((message) => (message as { result: DriverResult }).result)
+    for (const promise of [this.ready, this.measuring, this.measured, this.result]) promise.catch(() => {})
+    child.process.on('message', (message: FromDriver) => {
+      if (message.type === 'progress') onProgress(message.records)
+      else messages.get(message.type)?.(message)
+    })
+  }
+
+  get pid(): number {
+    return this.#child.pid
+  }
+
+  tell(message: ToDriver): void {
+    this.#child.process.send(message)
+  }
+
+  async end(): Promise<void> {
+    await this.#child.end(2_000)
+  }
+}

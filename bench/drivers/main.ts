@@ -1,0 +1,30 @@
+/** The process of a driver: `node dist/bench/drivers/main.js '<DriverSpec as JSON>'`, started by the harness with an IPC channel. */
+import { Channel } from './channel.ts'
+import { runConsumer } from './consumer.ts'
+import { runEndToEnd } from './end-to-end.ts'
+import { runProducer } from './producer.ts'
+import type { DriverResult, DriverSpec } from './protocol.ts'
+
+function run(spec: DriverSpec, channel: Channel): Promise<DriverResult> {
+  switch (spec.kind) {
+    case 'producer':
+      return runProducer(spec, channel)
+    case 'consumer':
+      return runConsumer(spec, channel)
+    case 'end-to-end':
+      return runEndToEnd(spec, channel)
+  }
+}
+
+const channel = new Channel()
+try {
+  const result = await run(JSON.parse(process.argv[2] ?? '') as DriverSpec, channel)
+  await channel.send({ type: 'result', result })
+  process.exit(0)
+} catch (error) {
+  await channel.send({
+    type: 'error',
+    message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  })
+  process.exit(1)
+}

@@ -1,0 +1,5 @@
+/** All areas that have goals. Every issue adds its own. */
+import { firstLight } from './first-light/area.ts'
+import type { GoalArea } from './goal.ts'
+
+export const areas: readonly GoalArea[] = [firstLight]

@@ -1,0 +1,201 @@
+/**
+ * Runs tests against targets: for each test the targets are started, what is to be read is stored, then runs are
+ * interleaved (limit probe, A, B, limit probe, A, B, …), each after the write-back of the one before it, so that a
+ * machine that gets slower gets slower for all. What fails is reported and the rest goes on; an abort keeps what is there.
+ */
+import { fillTopic } from './drivers/pagelog-runs.ts'
+import type { Session, StoredTopic } from './drivers/session.ts'
+import { type EchoProbe, estimatedBytesPerRecord, probeEcho, probesPath, probeThroughput } from './limits/limits.ts'
+import { formatMs, formatRate, type Progress } from './measure/progress.ts'
+import { settleWriteBack } from './measure/write-back.ts'
+import type { Scratch } from './process/scratch.ts'
+import {
+  type BenchSettings,
+  type DriverName,
+  type FailedRun,
+  type ProbeName,
+  type RunResult,
+  type TargetName,
+  type TestId,
+  variantName,
+} from './result.ts'
+import { startKafka } from './targets/kafka.ts'
+import { startPagelog } from './targets/pagelog.ts'
+import type { Target, TargetOptions } from './targets/target.ts'
+import { type Workload, workloads } from './workloads.ts'
+
+export interface Variant {
+  readonly target: TargetName
+  readonly driver: DriverName
+}
+
+/** What a test left: runs of each variant side by side, `undefined` where an abort came first. */
+export interface TestOutcome {
+  readonly test: TestId
+  readonly variants: readonly { readonly variant: Variant; readonly runs: readonly (RunResult | FailedRun)[] }[]
+  readonly probe: ProbeName
+  readonly bytesPerRecord: number
+  /** Bytes a second of the throughput probe beside each run, or the echo probe; undefined where a probe failed. */
+  readonly throughput: readonly (number | undefined)[]
+  readonly echo: readonly (EchoProbe | undefined)[]
+}
+
+export interface HarnessOptions {
+  readonly settings: BenchSettings
+  readonly variants: readonly Variant[]
+  readonly scratch: Scratch
+  readonly signal: AbortSignal
+  readonly progress: Progress
+  /** Waits for write-back before each run; without it a result is for orientation. */
+  readonly settle: boolean
+  readonly overrides?: Partial<Record<TargetName, Readonly<Record<string, string>>>>
+  readonly runtimeFlags?: Partial<Record<TargetName, readonly string[]>>
+  readonly onTargetSettings?: (target: Target) => void
+  /** Called when a target has done its last run of a test and still lives. */
+  readonly afterRuns?: (target: Target) => Promise<void>
+}
+
+/** How many bytes a probe moves at most: longer ones say nothing more, and fill the page cache. */
+const PROBE_BYTES_MAX = 2 * 1024 * 1024 * 1024
+
+interface Place {
+  readonly variant: Variant
+  readonly session: Session
+  readonly runs: (RunResult | FailedRun)[]
+  stored: StoredTopic | undefined
+}
+
+export class Harness {
+  readonly #options: HarnessOptions
+
+  constructor(options: HarnessOptions) {
+    this.#options = options
+  }
+
+  /** Never rejects for what happens inside a run: that is in the outcome. */
+  async runTest(test: TestId): Promise<TestOutcome> {
+    const workload = workloads[test]
+    const { settings, signal } = this.#options
+    const bytesPerRecord = estimatedBytesPerRecord(settings.valueBytes, settings.batchBytes)
+    const throughput: (number | undefined)[] = []
+    const echo: (EchoProbe | undefined)[] = []
+    const failures: { variant: Variant; runs: FailedRun[] }[] = []
+    const targets = new Map<TargetName, Target>()
+    const places: Place[] = []
+    try {
+      for (const variant of this.#options.variants) {
+        const place = await this.#setUp(workload, variant, targets, places)
+        if ('error' in place) failures.push({ variant, runs: [place] })
+        else places.push(place)
+      }
+      for (let run = 0; run < settings.runs && !signal.aborted; run++) {
+        await this.#probe(workload, bytesPerRecord, throughput, echo)
+        for (const place of places) {
+          if (!signal.aborted) await this.#run(workload, place, run)
+        }
+      }
+      if (!signal.aborted && this.#options.afterRuns !== undefined) {
+        for (const target of targets.values()) await this.#options.afterRuns(target)
+      }
+    } finally {
+      await Promise.all([...targets.values()].map((target) => target.close()))
+    }
+    const variants = [...places, ...failures].map(({ variant, runs }) => ({ variant, runs }))
+    return { test, variants, probe: workload.probe, bytesPerRecord, throughput, echo }
+  }
+
+  /** Starts the variant's target unless another variant has, and stores what its consumers will read. */
+  async #setUp(
+    workload: Workload,
+    variant: Variant,
+    targets: Map<TargetName, Target>,
+    places: readonly Place[],
+  ): Promise<Place | FailedRun> {
+    const { settings, signal, progress } = this.#options
+    const name = variantName(variant.target, variant.driver)
+    progress.begin(`${workload.id} · ${name} · set up`)
+    try {
+      const target = targets.get(variant.target) ?? (await this.#start(variant.target))
+      targets.set(variant.target, target)
+      const session: Session = {
+        target,
+        settings,
+        signal,
+        onProgress: (phase, records) => progress.phase(phase, records),
+      }
+      const records = workload.storedRecords(settings)
+      const shared = places.find((place) => place.session.target === target)?.stored
+      const stored = records === 0 ? undefined : (shared ?? (await fillTopic(session, records)))
+      return { variant, session, runs: [], stored }
+    } catch (error) {
+      return this.#failure(error, `${workload.id} · ${name}: not set up`)
+    }
+  }
+
+  async #start(name: TargetName): Promise<Target> {
+    const { scratch, settings, signal, overrides, runtimeFlags } = this.#options
+    const options: TargetOptions & { signal: AbortSignal } = {
+      directory: scratch.directory(name),
+      partitions: settings.partitions,
+      onStart: (pid) => scratch.remember(pid),
+      signal,
+      ...(overrides?.[name] === undefined ? {} : { overrides: overrides[name] }),
+      ...(runtimeFlags?.[name] === undefined ? {} : { runtimeFlags: runtimeFlags[name] }),
+    }
+    const target = await (name === 'kafka' ? startKafka(options) : startPagelog(options))
+    this.#options.onTargetSettings?.(target)
+    return target
+  }
+
+  async #run(workload: Workload, place: Place, run: number): Promise<void> {
+    const { progress, signal, settings, settle } = this.#options
+    const name = variantName(place.variant.target, place.variant.driver)
+    progress.begin(`${workload.id} · ${name} · run ${run + 1} of ${settings.runs}`)
+    try {
+      progress.phase('write-back', 0)
+      const quiet = settle ? (await settleWriteBack(signal)).quiet : null
+      const result = await workload.run(place.variant.driver, place.session, place.stored)
+      place.runs.push({ ...result, writeBackQuiet: quiet })
+      const latency = workload.probe === 'echo' ? result.latencyMs : null
+      progress.end(
+        latency === null
+          ? `${formatRate(result.recordsPerSecond)} rec/s`
+          : `p50 ${formatMs(latency.p50)}, p99 ${formatMs(latency.p99)}`,
+      )
+    } catch (error) {
+      if (signal.aborted) return
+      place.runs.push(this.#failure(error, `${workload.id} · ${name} · run ${run + 1}`))
+    }
+  }
+
+  async #probe(
+    workload: Workload,
+    bytesPerRecord: number,
+    throughput: (number | undefined)[],
+    echo: (EchoProbe | undefined)[],
+  ): Promise<void> {
+    const { settings, scratch, signal, progress, settle } = this.#options
+    if (probesPath() === undefined) return
+    progress.begin(`${workload.id} · limit probe`)
+    try {
+      if (settle) await settleWriteBack(signal)
+      if (workload.probe === 'echo') {
+        echo.push(await probeEcho(settings.latencyRecords, bytesPerRecord, scratch.path, signal))
+        return
+      }
+      const bytes = Math.min(PROBE_BYTES_MAX, Math.round(settings.records * bytesPerRecord))
+      throughput.push((await probeThroughput(workload.probe, bytes, scratch.path, signal)).bytesPerSecond)
+    } catch (error) {
+      if (workload.probe === 'echo') echo.push(undefined)
+      else throughput.push(undefined)
+      if (!signal.aborted) progress.line(`${workload.id} · limit probe failed: ${(error as Error).message}`)
+    }
+  }
+
+  #failure(error: unknown, what: string): FailedRun {
+    const text = error instanceof Error ? error.message : String(error)
+    this.#options.progress.end('FAILED')
+    this.#options.progress.line(`${what}: ${text}`)
+    return { error: text }
+  }
+}

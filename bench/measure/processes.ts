@@ -1,0 +1,98 @@
+/**
+ * CPU and memory of other processes as Linux tells them: /proc/<pid>/stat, /status, /task. Elsewhere nothing is known
+ * and the numbers are absent, never made up.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** Fixed at 100 for user space on Linux whatever the kernel's own tick is. */
+const TICKS_PER_SECOND = 100
+
+export interface ProcessReading {
+  readonly cpuSeconds: number
+  /** CPU seconds of each thread that lives now, by thread id. */
+  readonly threads: ReadonlyMap<number, number>
+  readonly residentBytes: number
+}
+
+/** undefined once the process is gone, or where there is no /proc. */
+export function readProcess(pid: number): ProcessReading | undefined {
+  try {
+    const threads = new Map<number, number>()
+    for (const name of readdirSync(`/proc/${pid}/task`)) {
+      const cpu = cpuOf(`/proc/${pid}/task/${name}/stat`)
+      if (cpu !== undefined) threads.set(Number(name), cpu)
+    }
+    const cpuSeconds = cpuOf(`/proc/${pid}/stat`)
+    if (cpuSeconds === undefined) return undefined
+    return { cpuSeconds, threads, residentBytes: residentBytes(pid) ?? 0 }
+  } catch {
+    return undefined
+  }
+}
+
+export function residentBytes(pid: number): number | undefined {
+  try {
+    const found = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))
+    return found === null ? undefined : Number(found[1]) * 1024
+  } catch {
+    return undefined
+  }
+}
+
+function cpuOf(path: string): number | undefined {
+  try {
+    const text = readFileSync(path, 'latin1')
+    // The command in parentheses may hold spaces; fields 14 and 15 (user, system) are counted from after it.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+  } catch {
+    return undefined
+  }
+}
+
+export interface ProcessUse {
+  readonly cpuSeconds: number | null
+  /** Largest resident set seen while measuring, bytes. */
+  readonly rss: number | null
+  /** CPU of the busiest thread over the time measured: an event loop or a sender thread near 1 is the limit. */
+  readonly busiestThread: number | null
+}
+
+/** Watches one process from `start` to `stop`. */
+export class ProcessWatch {
+  readonly pid: number
+  #first: ProcessReading | undefined
+  #startedMs = 0
+  #rss = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(pid: number) {
+    this.pid = pid
+  }
+
+  start(): void {
+    this.#first = readProcess(this.pid)
+    this.#startedMs = performance.now()
+    this.#rss = this.#first?.residentBytes ?? 0
+    this.#timer = setInterval(() => {
+      this.#rss = Math.max(this.#rss, residentBytes(this.pid) ?? 0)
+    }, 250)
+    this.#timer.unref()
+  }
+
+  stop(): ProcessUse {
+    clearInterval(this.#timer)
+    const last = readProcess(this.pid)
+    if (this.#first === undefined || last === undefined) return { cpuSeconds: null, rss: null, busiestThread: null }
+    const seconds = (performance.now() - this.#startedMs) / 1000
+    let busiest = 0
+    for (const [thread, cpu] of last.threads) {
+      busiest = Math.max(busiest, (cpu - (this.#first.threads.get(thread) ?? 0)) / seconds)
+    }
+    return {
+      cpuSeconds: Math.round((last.cpuSeconds - this.#first.cpuSeconds) * 100) / 100,
+      rss: Math.max(this.#rss, last.residentBytes),
+      busiestThread: Math.round(busiest * 1000) / 1000,
+    }
+  }
+}

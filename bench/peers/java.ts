@@ -1,0 +1,105 @@
+/**
+ * Apache Kafka's jars and the JVM that runs them. Maven lays the pinned version (peers/kafka/pom.xml) in a cache outside
+ * the repository on first use. Benchmarks and the peers' tests share this module.
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { Child, type ChildOptions, runToEnd } from '../process/children.ts'
+import { cacheDirectory, packageRoot } from '../process/package-root.ts'
+
+const peer = join(packageRoot, 'bench/peers/kafka')
+
+/** As pinned in peers/kafka/pom.xml; a package that was shipped without its peers can still be measured alone. */
+export const kafkaVersion: string = existsSync(join(peer, 'pom.xml'))
+  ? (/<kafka\.version>([^<]+)</.exec(readFileSync(join(peer, 'pom.xml'), 'utf8'))?.[1] ?? 'unknown')
+  : 'unknown'
+
+let classpath: Promise<string> | undefined
+
+/** The class path with all of Kafka, its tools and its logging; fetched by Maven when the cache has none. */
+export function kafkaClasspath(): Promise<string> {
+  classpath ??= fetchJars()
+  return classpath
+}
+
+async function fetchJars(): Promise<string> {
+  const jars = join(cacheDirectory(), `kafka-${kafkaVersion}`, 'jars')
+  if (!existsSync(join(jars, `kafka-tools-${kafkaVersion}.jar`))) {
+    const fresh = `${jars}.${process.pid}`
+    mkdirSync(fresh, { recursive: true })
+    const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies'
+    const args = ['-q', '-B', '-f', join(peer, 'pom.xml'), goal, '-DincludeScope=runtime', `-DoutputDirectory=${fresh}`]
+    await runToEnd('mvn (fetching Apache Kafka)', { command: 'mvn', args })
+    // Renamed when complete; another process may have been first.
+    if (existsSync(jars)) rmSync(fresh, { recursive: true, force: true })
+    else renameSync(fresh, jars)
+  }
+  return join(jars, '*')
+}
+
+export interface JavaOptions {
+  readonly className: string
+  readonly args: readonly string[]
+  readonly jvmFlags?: readonly string[]
+  readonly cwd?: string
+  readonly logFile?: string
+  readonly onLine?: (line: string) => void
+  readonly input?: string
+}
+
+/** What Kafka's start script gives every JVM. */
+const PERFORMANCE_FLAGS = [
+  '-server',
+  '-XX:+UseG1GC',
+  '-XX:MaxGCPauseMillis=20',
+  '-XX:InitiatingHeapOccupancyPercent=35',
+  '-XX:+ExplicitGCInvokesConcurrent',
+  '-XX:MaxInlineLevel=15',
+  '-Djava.awt.headless=true',
+]
+
+/** Command and arguments of a JVM on Kafka's class path, for whoever runs it in a way of its own. */
+export async function javaCommand(options: JavaOptions): Promise<ChildOptions> {
+  const logging = `-Dlog4j2.configurationFile=${join(peer, 'log4j2.properties')}`
+  const jvm = [...PERFORMANCE_FLAGS, ...(options.jvmFlags ?? ['-Xmx512M']), logging]
+  return {
+    command: javaExecutable(),
+    guarded: true,
+    args: [...jvm, '-cp', await kafkaClasspath(), options.className, ...options.args],
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.logFile === undefined ? {} : { logFile: options.logFile }),
+    ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
+    ...(options.input === undefined ? {} : { input: options.input }),
+  }
+}
+
+export async function startJava(name: string, options: JavaOptions): Promise<Child> {
+  return new Child(name, await javaCommand(options))
+}
+
+/** Runs one of Kafka's command line classes (`org.apache.kafka.tools.…`, `kafka.tools.…`) to its end; its standard output. */
+export async function runKafkaTool(
+  className: string,
+  args: readonly string[],
+  options: Pick<JavaOptions, 'jvmFlags' | 'input' | 'cwd'> & { readonly signal?: AbortSignal } = {},
+): Promise<string> {
+  const { signal, ...java } = options
+  return runToEnd(className, await javaCommand({ className, args, ...java }), signal)
+}
+
+export function javaExecutable(): string {
+  const home = process.env.JAVA_HOME
+  return home !== undefined && existsSync(join(home, 'bin/java')) ? join(home, 'bin/java') : 'java'
+}
+
+/** `openjdk version "17.0.15"` and so on; undefined where there is no Java. */
+export async function javaVersion(): Promise<string | undefined> {
+  const child = new Child('java', { command: javaExecutable(), args: ['-version'] })
+  const { code } = await child.exited
+  return code === 0 ? child.tail.split('\n')[0] : undefined
+}
+
+/** A Java source file of ours run on Kafka's class path (needs a JDK: the JVM compiles it in memory). */
+export function peerSource(name: string): string {
+  return join(peer, name)
+}

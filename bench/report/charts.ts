@@ -1,0 +1,290 @@
+/**
+ * The report's charts: drawn by echarts to SVG text on the server side, so that the page needs no script. Each is drawn
+ * for a light and for a dark page; the style sheet shows one of the two. Small and with large letters, so that a phone
+ * can still read them.
+ */
+import * as echarts from 'echarts'
+import { formatRate } from '../measure/progress.ts'
+import { type BenchResult, type TestId, variantName } from '../result.ts'
+
+type Option = echarts.EChartsOption
+
+interface Palette {
+  readonly text: string
+  readonly faint: string
+  readonly line: string
+  readonly limit: string
+  readonly series: Readonly<Record<string, string>>
+}
+
+const light: Palette = {
+  text: '#1f2430',
+  faint: '#6b7280',
+  line: '#e3e6ec',
+  limit: '#9aa3b2',
+  series: { pagelog: '#0f766e', kafka: '#c2570c', 'kafka+pagelog-client': '#6d5bd0' },
+}
+
+const dark: Palette = {
+  text: '#e6e9ef',
+  faint: '#98a2b3',
+  line: '#2b313d',
+  limit: '#667085',
+  series: { pagelog: '#2dd4bf', kafka: '#fb923c', 'kafka+pagelog-client': '#a594ff' },
+}
+
+/** The style sheet's class of a variant's colour. */
+export function variantClass(name: string): string {
+  return `key-${name.replaceAll('+', '-')}`
+}
+
+/** How a broker and its client are called where there is room. */
+export const variantTitles: Readonly<Record<string, string>> = {
+  pagelog: 'pagelog',
+  kafka: 'Apache Kafka, its own tools',
+  'kafka+pagelog-client': 'Apache Kafka, pagelog’s client',
+}
+
+const WIDTH = 520
+const FONT = 'ui-sans-serif, system-ui, sans-serif'
+
+/** Both drawings of a chart, one above the other: the style sheet hides one. */
+function draw(height: number, option: (palette: Palette) => Option, label: string): string {
+  const one = (palette: Palette, name: string) => {
+    const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height })
+    chart.setOption({ animation: false, textStyle: { fontFamily: FONT, color: palette.text }, ...option(palette) })
+    const svg = chart.renderToSVGString()
+    chart.dispose()
+    return `<div class="${name}" role="img" aria-label="${label}">${svg}</div>`
+  }
+  return one(light, 'on-light') + one(dark, 'on-dark')
+}
+
+function valueAxis(palette: Palette, format: (value: number) => string) {
+  return {
+    type: 'value' as const,
+    axisLabel: { color: palette.faint, fontSize: 12, formatter: format },
+    splitLine: { lineStyle: { color: palette.line } },
+  }
+}
+
+const millions = (value: number) => (value === 0 ? '0' : formatRate(value).replace('.00', ''))
+
+/** Medians as bars, lowest and highest run as whiskers. */
+export function throughputChart(result: BenchResult): string | undefined {
+  const tests = result.settings.tests.filter((test) =>
+    result.results.some((one) => one.test === test && one.recordsPerSecond !== null && test !== 'end-to-end-1x'),
+  )
+  if (tests.length === 0) return undefined
+  const names = variantsOf(result)
+  const option = (palette: Palette): Option => ({
+    grid: { left: 92, right: 64, top: 8, bottom: 30 },
+    xAxis: valueAxis(palette, millions),
+    yAxis: {
+      type: 'category',
+      inverse: true,
+      data: tests.map(testTitle),
+      axisLabel: { color: palette.text, fontSize: 13, lineHeight: 17 },
+      axisLine: { lineStyle: { color: palette.line } },
+      axisTick: { show: false },
+    },
+    series: names.flatMap((name) => barsWithWhiskers(result, tests, name, palette)) as never,
+  })
+  return draw(40 + tests.length * (24 + 24 * names.length), option, 'Records a second by test')
+}
+
+function barsWithWhiskers(result: BenchResult, tests: readonly TestId[], name: string, palette: Palette): unknown[] {
+  const found = tests.map((test) =>
+    result.results.find((one) => one.test === test && variantName(one.target, one.driver) === name),
+  )
+  const color = palette.series[name] ?? palette.faint
+  return [
+    {
+      name: variantTitles[name] ?? name,
+      type: 'bar',
+      barMaxWidth: 20,
+      itemStyle: { color, borderRadius: [0, 4, 4, 0] },
+      data: found.map((one) => one?.recordsPerSecond ?? null),
+    },
+    {
+      type: 'custom',
+      silent: true,
+      z: 5,
+      data: found.map((one, index) => [index, one?.low ?? null, one?.high ?? null, one?.recordsPerSecond ?? null]),
+      encode: { x: [1, 2], y: 0 },
+      renderItem: whisker(variantsOf(result).indexOf(name), variantsOf(result).length, palette),
+    },
+  ]
+}
+
+/** Whisker and figure of a bar. echarts' bars do not tell where they are: their place is computed as it lays them out. */
+function whisker(index: number, count: number, palette: Palette) {
+  return (_: unknown, api: echarts.CustomSeriesRenderItemAPI): unknown => {
+    const [row, low, high, rate] = [0, 1, 2, 3].map((dimension) => api.value(dimension)) as number[]
+    if (low === undefined || high === undefined || rate === undefined || Number.isNaN(rate)) return undefined
+    const layout = (api as unknown as { barLayout(o: object): { offsetCenter: number; width: number }[] }).barLayout({
+      barMaxWidth: 20,
+      count,
+    })[index]!
+    const [x1, y] = api.coord([low, row!]) as [number, number]
+    const [x2] = api.coord([high, row!]) as [number, number]
+    const at = y + layout.offsetCenter
+    const style = { stroke: palette.text, lineWidth: 1.5, opacity: 0.75 }
+    const line = (x: number, y1: number, xEnd: number, y2: number) => ({
+      type: 'line',
+      shape: { x1: x, y1, x2: xEnd, y2 },
+      style,
+    })
+    const title = {
+      type: 'text',
+      style: {
+        text: formatRate(rate),
+        x: x2 + 8,
+        y: at,
+        fill: palette.text,
+        font: `12px ${FONT}`,
+        verticalAlign: 'middle',
+      },
+    }
+    const whiskers = [line(x1, at, x2, at), line(x1, at - 4, x1, at + 4), line(x2, at - 4, x2, at + 4)]
+    return { type: 'group', children: low === high ? [title] : [...whiskers, title] }
+  }
+}
+
+/** What share of the limit probe each test reached. */
+export function shareChart(result: BenchResult): string | undefined {
+  const rows = result.results.filter((one) => one.shareOfLimit !== null)
+  if (rows.length === 0) return undefined
+  const tests = result.settings.tests.filter((test) => rows.some((row) => row.test === test))
+  const names = variantsOf(result)
+  const option = (palette: Palette): Option => ({
+    grid: { left: 92, right: 56, top: 8, bottom: 30 },
+    xAxis: { ...valueAxis(palette, (value) => `${value} %`), min: 0, max: 100 },
+    yAxis: {
+      type: 'category',
+      inverse: true,
+      data: tests.map(testTitle),
+      axisLabel: { color: palette.text, fontSize: 13, lineHeight: 17 },
+      axisLine: { lineStyle: { color: palette.line } },
+      axisTick: { show: false },
+    },
+    series: names.map((name) => ({
+      name: variantTitles[name] ?? name,
+      type: 'bar' as const,
+      barMaxWidth: 20,
+      showBackground: true,
+      backgroundStyle: { color: palette.line, borderRadius: [0, 4, 4, 0] },
+      itemStyle: { color: palette.series[name] ?? palette.faint, borderRadius: [0, 4, 4, 0] },
+      data: tests.map((test) => {
+        const row = rows.find((one) => one.test === test && variantName(one.target, one.driver) === name)
+        return row?.shareOfLimit == null ? null : Math.round(row.shareOfLimit * 1000) / 10
+      }),
+      label: {
+        show: true,
+        position: 'right' as const,
+        color: palette.text,
+        fontSize: 12,
+        formatter: ({ value }: { value?: unknown }) => (typeof value === 'number' ? `${value} %` : ''),
+      },
+    })) as never,
+  })
+  return draw(40 + tests.length * (24 + 24 * names.length), option, 'Share of the limit probe')
+}
+
+const PERCENTILES = [
+  ['p50', '50'],
+  ['p90', '90'],
+  ['p99', '99'],
+  ['p999', '99.9'],
+  ['p9999', '99.99'],
+  ['max', 'max'],
+] as const
+
+/** Latency by percentile, on a logarithmic axis. */
+export function latencyChart(result: BenchResult, test: TestId): string | undefined {
+  const rows = result.results.filter((one) => one.test === test && one.latencyMs !== null)
+  if (rows.length === 0) return undefined
+  const names = rows.map((row) => variantName(row.target, row.driver))
+  const limit = result.limits.find((one) => one.test === test)?.latencyMs
+  const option = (palette: Palette): Option => ({
+    grid: { left: 76, right: 24, top: 12, bottom: 50 },
+    xAxis: {
+      type: 'category',
+      boundaryGap: false,
+      data: PERCENTILES.map(([, title]) => title),
+      name: 'percentile',
+      nameLocation: 'middle',
+      nameGap: 26,
+      nameTextStyle: { color: palette.faint, fontSize: 12 },
+      axisLabel: { color: palette.faint, fontSize: 12 },
+      axisLine: { lineStyle: { color: palette.line } },
+    },
+    yAxis: {
+      ...valueAxis(palette, (value) => `${value} ms`),
+      type: 'log',
+      min: (range: { min: number }) => 10 ** Math.floor(Math.log10(Math.min(range.min, limit?.p50 ?? range.min))),
+    } as never,
+    series: rows.map((row, index) => ({
+      name: variantTitles[names[index]!] ?? names[index]!,
+      type: 'line' as const,
+      symbolSize: 7,
+      lineStyle: { width: 2.5 },
+      itemStyle: { color: palette.series[names[index]!] ?? palette.faint },
+      data: PERCENTILES.map(([key]) => row.latencyMs![key]),
+      ...(index === 0 && limit != null
+        ? {
+            markLine: {
+              symbol: 'none',
+              silent: true,
+              lineStyle: { color: palette.limit, type: 'dashed' as const },
+              label: { formatter: 'echo probe p50', position: 'insideEndTop' as const, color: palette.faint },
+              data: [{ yAxis: limit.p50 }],
+            },
+          }
+        : {}),
+    })),
+  })
+  return draw(300, option, `Latency by percentile, ${test}`)
+}
+
+/** Rate over time, of the median run. */
+export function seriesChart(result: BenchResult, test: TestId): string | undefined {
+  const rows = result.results.filter((one) => one.test === test && one.series.length > 1)
+  if (rows.length === 0) return undefined
+  const names = rows.map((row) => variantName(row.target, row.driver))
+  const option = (palette: Palette): Option => ({
+    grid: { left: 76, right: 24, top: 12, bottom: 50 },
+    xAxis: {
+      ...valueAxis(palette, (value) => `${value} s`),
+      min: 0,
+      splitLine: { show: false },
+      axisLine: { show: true, lineStyle: { color: palette.line } },
+    },
+    yAxis: { ...valueAxis(palette, millions), min: 0 },
+    series: rows.map((row, index) => ({
+      name: variantTitles[names[index]!] ?? names[index]!,
+      type: 'line' as const,
+      showSymbol: row.series.length < 12,
+      symbolSize: 5,
+      lineStyle: { width: 2 },
+      itemStyle: { color: palette.series[names[index]!] ?? palette.faint },
+      data: row.series.map((point) => [point.atSeconds, point.recordsPerSecond]),
+    })),
+  })
+  return draw(280, option, `Records a second over time, ${test}`)
+}
+
+export function variantsOf(result: BenchResult): string[] {
+  return [...new Set(result.results.map((one) => variantName(one.target, one.driver)))]
+}
+
+/** Two short lines instead of one that a phone cuts off. */
+function testTitle(test: TestId): string {
+  const titles: Record<TestId, string> = {
+    'single-producer': 'one\nproducer',
+    'single-consumer': 'one\nconsumer',
+    'producer-and-consumer-1x': 'producer\n+ consumer',
+    'end-to-end-1x': 'end to end',
+  }
+  return titles[test]
+}

@@ -1,0 +1,165 @@
+/** From runs to results: medians, shares of the limit, bottlenecks, ratios of interleaved runs. Pure. */
+import type { TestOutcome, Variant } from './harness.ts'
+import { median, pairedRatio, summarize } from './measure/statistics.ts'
+import {
+  type BenchSettings,
+  type FailedRun,
+  isRun,
+  type LimitResult,
+  type Measure,
+  type ProcessResult,
+  type RatioResult,
+  type RunResult,
+  type TestResult,
+  variantName,
+} from './result.ts'
+
+const MEBIBYTE = 1048576
+/** A thread that has this share of a core has nothing left to give. */
+const SATURATED = 0.9
+
+export function limitOf(outcome: TestOutcome): LimitResult | undefined {
+  const { test, probe, bytesPerRecord } = outcome
+  const throughput = outcome.throughput.filter((one) => one !== undefined)
+  const echo = outcome.echo.filter((one) => one !== undefined)
+  const common = { test, probe, bytesPerRecord: rounded(bytesPerRecord, 2) }
+  if (echo.length > 0) {
+    const latencyMs = { p50: median(echo.map((one) => one.p50Ms)), p99: median(echo.map((one) => one.p99Ms)) }
+    const runs = echo.map((one) => one.p50Ms)
+    return { ...common, recordsPerSecond: null, mebibytesPerSecond: null, low: null, high: null, latencyMs, runs }
+  }
+  if (throughput.length === 0) return undefined
+  const rates = summarize(throughput.map((bytes) => bytes / bytesPerRecord))
+  return {
+    ...common,
+    recordsPerSecond: Math.round(rates.median),
+    mebibytesPerSecond: rounded(median(throughput) / MEBIBYTE, 1),
+    low: Math.round(rates.low),
+    high: Math.round(rates.high),
+    latencyMs: null,
+    runs: throughput.map((bytes) => Math.round(bytes / bytesPerRecord)),
+  }
+}
+
+export function resultsOf(outcome: TestOutcome, settings: BenchSettings): TestResult[] {
+  return outcome.variants.map(({ variant, runs }) => resultOf(outcome, variant, runs, settings))
+}
+
+function resultOf(
+  outcome: TestOutcome,
+  variant: Variant,
+  runs: readonly (RunResult | FailedRun)[],
+  settings: BenchSettings,
+): TestResult {
+  const good = runs.filter(isRun)
+  const head = { test: outcome.test, ...variant, runs }
+  const errors = good.reduce((total, run) => total + run.errors, 0)
+  const retries = good.reduce((total, run) => total + run.retries, 0)
+  const middle = medianRun(good, outcome.probe === 'echo')
+  if (middle === undefined) {
+    return {
+      ...head,
+      recordsPerSecond: null,
+      low: null,
+      high: null,
+      mebibytesPerSecond: null,
+      shareOfLimit: null,
+      latencyMs: null,
+      serviceTimeMs: null,
+      series: [],
+      processes: [],
+      bottleneck: null,
+      errors: errors + runs.length,
+      retries,
+    }
+  }
+  const rates = summarize(good.map((run) => run.recordsPerSecond))
+  return {
+    ...head,
+    recordsPerSecond: rounded(rates.median, 1),
+    low: rounded(rates.low, 1),
+    high: rounded(rates.high, 1),
+    mebibytesPerSecond: rounded((rates.median * settings.valueBytes) / MEBIBYTE, 2),
+    shareOfLimit: shareOfLimit(outcome, runs),
+    latencyMs: middle.latencyMs,
+    serviceTimeMs: middle.serviceTimeMs,
+    series: middle.series,
+    processes: middle.processes,
+    bottleneck: bottleneckOf(middle.processes),
+    errors: errors + runs.length - good.length,
+    retries,
+  }
+}
+
+/** The run whose rate (or p50) is the median's nearest: its latencies, series and processes stand for the test. */
+function medianRun(runs: readonly RunResult[], byLatency: boolean): RunResult | undefined {
+  const key = (run: RunResult) => (byLatency ? (run.latencyMs?.p50 ?? Number.MAX_VALUE) : run.recordsPerSecond)
+  return [...runs].sort((a, b) => key(a) - key(b))[(runs.length - 1) >> 1]
+}
+
+/**
+ * Run by run against the probe beside it, pairs with a failed run or probe left out; for latencies the probe's share of
+ * ours. null without any pair.
+ */
+function shareOfLimit(outcome: TestOutcome, runs: readonly (RunResult | FailedRun)[]): number | null {
+  const isLatency = outcome.probe === 'echo'
+  const ours = runs.map((run) => {
+    if (!isRun(run)) return undefined
+    return isLatency ? run.latencyMs?.p50 : run.recordsPerSecond * (run.storedBytesPerRecord ?? outcome.bytesPerRecord)
+  })
+  const share = isLatency
+    ? pairedRatio(
+        outcome.echo.map((one) => one?.p50Ms),
+        ours,
+      )
+    : pairedRatio(ours, outcome.throughput)
+  return share === undefined ? null : rounded(share.median, 4)
+}
+
+/** Who had nothing left to give; null when nobody. */
+export function bottleneckOf(processes: readonly ProcessResult[]): string | null {
+  const full = processes.filter((one) => (one.busiestThread ?? 0) >= SATURATED)
+  if (full.length === 0) return null
+  return full
+    .map((one) => `${one.role} (a thread at ${Math.round((one.busiestThread ?? 0) * 100)} % of a core)`)
+    .join(', ')
+}
+
+const MEASURES: readonly { measure: Measure; of: (run: RunResult) => number | undefined }[] = [
+  { measure: 'latencyP50', of: (run) => run.latencyMs?.p50 },
+  { measure: 'latencyP99', of: (run) => run.latencyMs?.p99 },
+]
+
+/** Every variant against Apache Kafka with its own tools, run by run. */
+export function ratiosOf(outcome: TestOutcome): RatioResult[] {
+  const base = outcome.variants.find(({ variant }) => variantName(variant.target, variant.driver) === 'kafka')
+  if (base === undefined) return []
+  const measures =
+    outcome.probe === 'echo'
+      ? MEASURES
+      : [{ measure: 'recordsPerSecond' as const, of: (run: RunResult): number | undefined => run.recordsPerSecond }]
+  const ratios: RatioResult[] = []
+  for (const one of outcome.variants) {
+    if (one === base) continue
+    for (const { measure, of } of measures) {
+      const values = (runs: readonly (RunResult | FailedRun)[]) => runs.map((run) => (isRun(run) ? of(run) : undefined))
+      const ratio = pairedRatio(values(one.runs), values(base.runs))
+      if (ratio === undefined) continue
+      ratios.push({
+        test: outcome.test,
+        measure,
+        target: variantName(one.variant.target, one.variant.driver),
+        against: 'kafka',
+        ratio: rounded(ratio.median, 4),
+        low: rounded(ratio.low, 4),
+        high: rounded(ratio.high, 4),
+      })
+    }
+  }
+  return ratios
+}
+
+function rounded(value: number, digits: number): number {
+  const scale = 10 ** digits
+  return Math.round(value * scale) / scale
+}

@@ -1,0 +1,38 @@
+/** Free ports on loopback, for a target that must be told its port before it starts. */
+import { once } from 'node:events'
+import { connect, createServer, type Server } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** All held open together, so that they differ; another process may still take one before the target does. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers: Server[] = []
+  for (let i = 0; i < count; i++) {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    servers.push(server)
+  }
+  const ports = servers.map((server) => (server.address() as { port: number }).port)
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}
+
+/** Resolves once somebody accepts connections there. Rejects after `timeoutMs`. */
+export async function waitForPort(port: number, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+  const deadline = performance.now() + timeoutMs
+  while (!(await accepts(port))) {
+    signal?.throwIfAborted()
+    if (performance.now() > deadline) throw new Error(`nothing listens on 127.0.0.1:${port} after ${timeoutMs} ms`)
+    await sleep(5)
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}

@@ -1,0 +1,51 @@
+/** The tests: what each is called, which limit probe stands beside it, and who runs it. */
+import * as kafka from './drivers/kafka-runs.ts'
+import * as own from './drivers/pagelog-runs.ts'
+import type { Session, StoredTopic } from './drivers/session.ts'
+import type { BenchSettings, DriverName, ProbeName, RunResult, TestId } from './result.ts'
+
+export interface Workload {
+  readonly id: TestId
+  readonly title: string
+  readonly probe: ProbeName
+  /** Records that a consumer finds stored; 0: nothing is stored beforehand. */
+  storedRecords(settings: BenchSettings): number
+  run(driver: DriverName, session: Session, stored: StoredTopic | undefined): Promise<RunResult>
+}
+
+const nothing = () => 0
+
+export const workloads: Readonly<Record<TestId, Workload>> = {
+  'single-producer': {
+    id: 'single-producer',
+    title: 'One producer',
+    probe: 'produce',
+    storedRecords: nothing,
+    run: (driver, session) => (driver === 'kafka-tools' ? kafka : own).singleProducer(session),
+  },
+  'single-consumer': {
+    id: 'single-consumer',
+    title: 'One consumer, from the start',
+    probe: 'consume',
+    // The Java tool reads what is stored once and needs its first seconds to warm up: with Kafka there is more.
+    storedRecords: (settings) => settings.records * (settings.against === null || settings.runs === 1 ? 2 : 4),
+    run: (driver, session, stored) => {
+      if (stored === undefined) throw new Error('nothing was stored to be read')
+      return (driver === 'kafka-tools' ? kafka : own).singleConsumer(session, stored)
+    },
+  },
+  'producer-and-consumer-1x': {
+    id: 'producer-and-consumer-1x',
+    title: 'Producer and consumer at once',
+    probe: 'both',
+    storedRecords: nothing,
+    run: (driver, session) => (driver === 'kafka-tools' ? kafka : own).producerAndConsumer(session),
+  },
+  'end-to-end-1x': {
+    id: 'end-to-end-1x',
+    title: 'One record at a time, produce to consume',
+    probe: 'echo',
+    storedRecords: nothing,
+    run: (driver, session) => (driver === 'kafka-tools' ? kafka : own).endToEnd(session),
+  },
+}

@@ -1,0 +1,50 @@
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { Ajv } from 'ajv'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { packageRoot } from '../../bench/process/package-root.ts'
+import type { BenchResult, RunResult } from '../../bench/result.ts'
+
+const run = promisify(execFile)
+
+/** The command as users start it, with very little to do. */
+describe('pagelog bench', () => {
+  let directory = ''
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'pagelog-bench-test-'))
+  })
+  afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+  test('measures all tests, verifies what was stored, writes a valid result and a report, leaves nothing', async () => {
+    const out = join(directory, 'out')
+    const small = ['--quick', '--records', '20000', '--warm-up', '0.05', '--latency-records', '50', '--seconds', '5']
+    const places = ['--data-dir', join(directory, 'data'), '--out', out]
+    const { stdout } = await run(process.execPath, [join(packageRoot, 'bin/pagelog.cjs'), 'bench', ...small, ...places])
+    expect(stdout).toContain('single-producer')
+
+    const result = JSON.parse(readFileSync(join(out, 'result.json'), 'utf8')) as BenchResult
+    const schema = JSON.parse(readFileSync(join(packageRoot, 'bench/result.schema.json'), 'utf8')) as object
+    const validate = new Ajv({ allowUnionTypes: true }).compile(schema)
+    validate(result)
+    expect(validate.errors).toBeNull()
+    expect(result).toMatchObject({ complete: true, orientation: true, failures: [] })
+    expect(result.results.map(({ test }) => test)).toEqual([...result.settings.tests])
+    for (const { runs } of result.results) {
+      const only = runs[0] as RunResult
+      expect(only.verified).toBe(true)
+      expect(only.records).toBeGreaterThan(0)
+      expect(only.errors).toBe(0)
+      expect(only.processes.map(({ role }) => role)[0]).toBe('broker')
+    }
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('</html>')
+    expect(readdirSync(join(directory, 'data'))).toEqual([])
+  }, 60_000)
+
+  test('a wrong option is refused with status 2 and the usage', async () => {
+    const wrong = run(process.execPath, [join(packageRoot, 'bin/pagelog.cjs'), 'bench', '--records', 'x'])
+    await expect(wrong).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('--records x') })
+  })
+})

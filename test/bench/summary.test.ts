@@ -1,0 +1,59 @@
+import { describe, expect, test } from 'vitest'
+import { bottleneckOf, limitOf, ratiosOf, resultsOf } from '../../bench/summary.ts'
+import { outcomes, result, sampleRun, settings } from './sample-result.ts'
+
+describe('from runs to results', () => {
+  const [producer, latency] = outcomes as [(typeof outcomes)[0], (typeof outcomes)[0]]
+
+  test('median and spread are of the runs that succeeded; a failed one counts as an error', () => {
+    const [own] = resultsOf(producer!, settings)
+    expect(own).toMatchObject({ recordsPerSecond: 5.5e6, low: 5e6, high: 6e6, errors: 1 })
+    expect(own!.mebibytesPerSecond).toBeCloseTo((5.5e6 * 100) / 2 ** 20, 1)
+  })
+
+  test('the share of the limit is taken run by run over the bytes that were stored', () => {
+    const [own] = resultsOf(producer!, settings)
+    // 6e6 × 110 of 11e8 and 5e6 × 110 of 10e8; the second run failed.
+    expect(own!.shareOfLimit).toBeCloseTo((0.6 + 0.55) / 2, 4)
+    expect(limitOf(producer!)).toMatchObject({ recordsPerSecond: 1e7, low: 9_090_909, high: 10_909_091 })
+  })
+
+  test('ratios pair the runs, and a pair with a failed run does not count', () => {
+    expect(ratiosOf(producer!)).toEqual([
+      {
+        test: 'single-producer',
+        measure: 'recordsPerSecond',
+        target: 'pagelog',
+        against: 'kafka',
+        ratio: 5,
+        low: 4,
+        high: 6,
+      },
+    ])
+  })
+
+  test('latencies are compared by percentile, less is better, and share of the limit is the probe’s p50 by ours', () => {
+    const ratios = ratiosOf(latency!)
+    expect(ratios.map(({ measure, ratio }) => [measure, ratio])).toEqual([
+      ['latencyP50', 0.25],
+      ['latencyP99', 0.25],
+    ])
+    expect(resultsOf(latency!, settings)[0]!.shareOfLimit).toBe(0.25)
+  })
+
+  test('without a good run there are no figures, and without Kafka no ratios', () => {
+    const failed = { ...producer!, variants: [{ ...producer!.variants[0]!, runs: [{ error: 'x' }] }] }
+    expect(resultsOf(failed, settings)[0]).toMatchObject({ recordsPerSecond: null, latencyMs: null, errors: 1 })
+    expect(ratiosOf(failed)).toEqual([])
+    expect(limitOf({ ...producer!, throughput: [] })).toBeUndefined()
+  })
+
+  test('a process with a thread near a whole core is named as the limit', () => {
+    expect(bottleneckOf(sampleRun(1, 1).processes)).toBe('broker (a thread at 95 % of a core)')
+    expect(bottleneckOf([])).toBeNull()
+  })
+
+  test('the sample has both kinds of limits', () => {
+    expect(result.limits).toHaveLength(2)
+  })
+})
