@@ -184,7 +184,10 @@ export class Harness {
         return
       }
       const bytes = Math.min(PROBE_BYTES_MAX, Math.round(settings.records * bytesPerRecord))
-      throughput.push((await probeThroughput(workload.probe, bytes, scratch.path, signal)).bytesPerSecond)
+      // A run's warm-up is a time, a probe's a number of bytes: as many as are measured is about what a run has.
+      const warmUpBytes = settings.warmUpSeconds > 0 ? bytes : 0
+      const { bytesPerSecond } = await probeThroughput(workload.probe, bytes, warmUpBytes, scratch.path, signal)
+      throughput.push(bytesPerSecond)
     } catch (error) {
       if (workload.probe === 'echo') echo.push(undefined)
       else throughput.push(undefined)

@@ -3,14 +3,17 @@
  * can be given as a share of the limit. No record, checksum, protocol or acknowledgement: only the kernel's copies.
  * Every end is a process of its own, joined by loopback TCP.
  *
- *   limit-probes produce  BYTES CHUNK DIRECTORY   send -> recv -> buffered write to a file
- *   limit-probes consume  BYTES CHUNK DIRECTORY   page-cached file -> sendfile -> recv
- *   limit-probes both     BYTES CHUNK DIRECTORY   send -> recv -> write, and the growing file -> sendfile -> recv
- *   limit-probes echo     COUNT BYTES DIRECTORY   one message at a time: send -> recv -> write -> send -> recv
+ *   limit-probes produce  BYTES CHUNK DIRECTORY [WARM-UP]   send -> recv -> buffered write to a file
+ *   limit-probes consume  BYTES CHUNK DIRECTORY             page-cached file -> sendfile -> recv
+ *   limit-probes both     BYTES CHUNK DIRECTORY [WARM-UP]   send -> recv -> write, and the growing file -> sendfile -> recv
+ *   limit-probes echo     COUNT BYTES DIRECTORY             one message at a time: send -> recv -> write -> send -> recv
+ *
+ * WARM-UP bytes go first and are not counted, as in the tests: a machine may be faster while the page cache takes memory
+ * that was in use a moment ago than when it has to take new memory.
  *
  * Prints one line of JSON: { "probe", "bytes", "chunk", "seconds", "mebibytesPerSecond", "cpuSeconds" }, for echo
  * { "probe", "count", "bytes", "seconds", "microseconds": { "p50", "p90", "p99", "p999", "max" } }.
- * The clock runs from the first byte sent to the last byte written or received. Bounded: at most 64 GiB and 120 s; its
+ * The clock runs from the first byte sent (the last of the warm-up written) to the last byte written or received. Bounded: at most 64 GiB and 120 s; its
  * file is unlinked before the first byte, so nothing stays whatever happens. Linux only (sendfile): elsewhere it says so.
  */
 #ifndef __linux__
@@ -168,7 +171,8 @@ static void run_sender(const struct sockaddr_in *address, uint64_t total, size_t
   _exit(0);
 }
 
-static void run_writer(int listener, int file, uint64_t total, size_t chunk) {
+/* The first `uncounted` bytes are the warm-up: the clock starts when they are written. */
+static void run_writer(int listener, int file, uint64_t total, uint64_t uncounted, size_t chunk) {
   unsigned char *buffer = malloc(chunk);
   if (!buffer) die("malloc");
   memset(buffer, 1, chunk);
@@ -177,6 +181,8 @@ static void run_writer(int listener, int file, uint64_t total, size_t chunk) {
     size_t length = receive(fd, buffer, left < chunk ? (size_t)left : chunk);
     write_all(file, buffer, length);
     left -= length;
+    uint64_t written = total - left;
+    if (written >= uncounted && written - length < uncounted) shared->started = now();
   }
   shared->ended[0] = now();
   _exit(0);
@@ -298,20 +304,23 @@ static double cpu_seconds_of_children(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5) {
-    fprintf(stderr, "usage: limit-probes produce|consume|both BYTES CHUNK DIRECTORY | echo COUNT BYTES DIRECTORY\n");
+  if (argc != 5 && argc != 6) {
+    fprintf(stderr,
+            "usage: limit-probes produce|consume|both BYTES CHUNK DIRECTORY [WARM-UP] | echo COUNT BYTES DIRECTORY\n");
     return 2;
   }
   const char *probe = argv[1];
   uint64_t total = strtoull(argv[2], NULL, 10);
   size_t chunk = (size_t)strtoull(argv[3], NULL, 10);
+  uint64_t uncounted = argc == 6 ? strtoull(argv[5], NULL, 10) : 0;
   int is_produce = !strcmp(probe, "produce"), is_consume = !strcmp(probe, "consume");
   int is_both = !strcmp(probe, "both"), is_echo = !strcmp(probe, "echo");
   if (!is_produce && !is_consume && !is_both && !is_echo) {
     fprintf(stderr, "limit-probes: unknown probe %s\n", probe);
     return 2;
   }
-  if (total == 0 || chunk == 0 || chunk > (64u << 20) || total > (is_echo ? ECHO_COUNT_MAX : BYTES_MAX)) {
+  if (total == 0 || chunk == 0 || chunk > (64u << 20) || total > (is_echo ? ECHO_COUNT_MAX : BYTES_MAX) ||
+      uncounted > (is_produce || is_both ? BYTES_MAX - total : 0)) {
     fprintf(stderr, "limit-probes: sizes out of bounds\n");
     return 2;
   }
@@ -330,12 +339,12 @@ int main(int argc, char **argv) {
     return wait_for_children();
   }
   if (is_produce || is_both) {
-    if (in_child()) run_writer(listener, file, total, chunk);
-    if (in_child()) run_sender(&in, total, chunk);
+    if (in_child()) run_writer(listener, file, uncounted + total, uncounted, chunk);
+    if (in_child()) run_sender(&in, uncounted + total, chunk);
   }
   if (is_consume || is_both) {
-    if (in_child()) run_file_sender(second, file, total, chunk, is_consume);
-    if (in_child()) run_reader(&out, total, chunk);
+    if (in_child()) run_file_sender(second, file, uncounted + total, chunk, is_consume);
+    if (in_child()) run_reader(&out, uncounted + total, chunk);
   }
   if (wait_for_children()) return 1;
   double ended = shared->ended[0] > shared->ended[1] ? shared->ended[0] : shared->ended[1];

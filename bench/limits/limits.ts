@@ -23,13 +23,17 @@ export function probesPath(): string | undefined {
   return existsSync(path) ? path : undefined
 }
 
+/** `warmUpBytes` are moved first and not counted; a consumer's probe has no warm-up. */
 export async function probeThroughput(
   probe: Exclude<ProbeName, 'echo'>,
   bytes: number,
+  warmUpBytes: number,
   directory: string,
   signal?: AbortSignal,
 ): Promise<ThroughputProbe> {
-  const answer = await run([probe, String(Math.round(bytes)), String(CHUNK_BYTES), directory], signal)
+  const args = [probe, String(Math.round(bytes)), String(CHUNK_BYTES), directory]
+  if (probe !== 'consume') args.push(String(Math.round(warmUpBytes)))
+  const answer = await run(args, signal)
   const { bytes: moved, seconds } = answer as { bytes: number; seconds: number }
   return { bytesPerSecond: moved / seconds, seconds }
 }

@@ -227,9 +227,10 @@ export class Appender {
   async #roll(baseOffset: number): Promise<void> {
     const state = this.#state
     const sealed = state.segments.active
+    state.hasUnsyncedNames = true // of a file that could not be created, too: it was removed again
     const segment = await Segment.create(state.context, baseOffset)
-    state.segments.add(segment)
     state.hasUnsyncedNames = true
+    state.segments.add(segment)
     const sealing = this.#seal(sealed, baseOffset)
       .catch((error: Error) => state.fail(error))
       .finally(() => this.#sealing.delete(sealing))

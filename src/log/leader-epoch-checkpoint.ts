@@ -49,7 +49,7 @@ export class LeaderEpochCheckpoint {
     return true
   }
 
-  /** The log was cut: no epoch starts at or beyond `endOffset` but the one that the log goes on with. */
+  /** Forgets the epochs that start at or beyond `endOffset`. False when there is none. */
   truncate(endOffset: number): boolean {
     const kept = this.#entries.filter((entry) => entry.startOffset < endOffset)
     if (kept.length === this.#entries.length) return false

@@ -22,7 +22,7 @@ import {
 } from './file-names.ts'
 import { Log } from './log.ts'
 import type { LogSettings } from './log-settings.ts'
-import { type MetaProperties, openMetaProperties } from './meta-properties.ts'
+import { type MetaProperties, openMetaProperties, randomId } from './meta-properties.ts'
 import {
   type PartitionOffset,
   type PartitionOffsets,
@@ -69,6 +69,9 @@ export class LogDirectory {
   readonly #logStarts: PartitionOffsets
   readonly #partitions = new Map<string, Partition>()
   readonly #creating = new Map<string, Promise<Log>>()
+  readonly #removing = new Map<string, Promise<void>>()
+  /** The checkpoint file still names a partition that was removed. */
+  #checkpointIsStale = false
   /** Partitions that could not be opened, by name: they are left as they are. */
   readonly #damaged = new Map<string, PagelogError>()
   readonly #listeners = new Set<(error: Error) => void>()
@@ -100,6 +103,7 @@ export class LogDirectory {
     const { env, path } = options
     await env.disk.makeDirectory(path)
     const lock = await env.disk.lock(`${path}/${LOCK_FILE}`)
+    let directory: LogDirectory | undefined
     try {
       const meta = await openMetaProperties(env, path, options)
       const markerPath = `${path}/${CLEAN_SHUTDOWN_FILE}`
@@ -108,11 +112,13 @@ export class LogDirectory {
       await env.disk.syncDirectory(path)
       const recoveryPoints = await readOffsetCheckpoint(env.disk, `${path}/${RECOVERY_POINT_FILE}`)
       const logStarts = await readOffsetCheckpoint(env.disk, `${path}/${LOG_START_OFFSET_FILE}`)
-      const directory = new LogDirectory(options, { lock, meta, wasClean }, { recoveryPoints, logStarts })
-      await directory.#openPartitions()
-      directory.#timer = env.clock.every(CHECKPOINT_INTERVAL_MS, () => directory.#tick())
-      return directory
+      const opened = new LogDirectory(options, { lock, meta, wasClean }, { recoveryPoints, logStarts })
+      directory = opened
+      await opened.#openPartitions()
+      opened.#timer = env.clock.every(CHECKPOINT_INTERVAL_MS, () => opened.#tick())
+      return opened
     } catch (error) {
+      if (directory !== undefined) await closeLogs(directory.#partitions.values(), false)
       await lock.release()
       throw error
     }
@@ -158,10 +164,11 @@ export class LogDirectory {
   }
 
   /**
-   * Begins a partition, durable when it returns; one that exists is returned as it is. `topicId`: base64url uuid.
+   * Begins a partition, durable when it returns; one that exists is returned as it is, one that is being removed is
+   * waited for. `topicId`: base64url uuid.
    * Errors: PAGELOG_DISK_FULL, PAGELOG_STORAGE, PAGELOG_CORRUPT (a damaged one has the name), PAGELOG_CLOSED.
    */
-  create(topic: string, partition: number, topicId: string, settings?: LogSettings): Promise<Log> {
+  create(topic: string, partition: number, topicId?: string, settings?: LogSettings): Promise<Log> {
     const name = `${topic}-${partition}`
     const existing = this.#partitions.get(name)
     if (existing !== undefined) return Promise.resolve(existing.log)
@@ -169,7 +176,10 @@ export class LogDirectory {
     if (refusal !== undefined) return Promise.reject(refusal)
     const running = this.#creating.get(name)
     if (running !== undefined) return running
-    const creating = this.#create({ topic, partition }, topicId, settings ?? this.#settingsOf(topic)).finally(() => {
+    const removing = this.#removing.get(name)
+    if (removing !== undefined) return removing.then(() => this.create(topic, partition, topicId, settings))
+    const id = topicId ?? randomId(this.#options.env.random)
+    const creating = this.#create({ topic, partition }, id, settings ?? this.#settingsOf(topic)).finally(() => {
       this.#creating.delete(name)
     })
     this.#creating.set(name, creating)
@@ -180,24 +190,31 @@ export class LogDirectory {
   async remove(topic: string, partition: number): Promise<void> {
     const name = `${topic}-${partition}`
     const found = this.#partitions.get(name)
-    if (found === undefined && !this.#damaged.has(name)) return
+    if (found === undefined && !this.#damaged.has(name)) return await this.#removing.get(name)
+    if (this.#closing !== undefined) throw this.#closedError()
     this.#partitions.delete(name)
     this.#damaged.delete(name)
+    this.#checkpointIsStale = true
+    const removing = this.#remove(name, found?.log).finally(() => this.#removing.delete(name))
+    this.#removing.set(name, removing)
+    await removing
+  }
+
+  async #remove(name: string, log: Log | undefined): Promise<void> {
     const { disk, random } = this.#options.env
-    await found?.log.close({ clean: false })
+    await log?.abandon()
     // Renamed first: what is left after a crash is known as garbage by its name, and the name is free at once.
     const unique = [...random.bytes(16)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
     const renamed = `${this.path}/${name}.${unique}${DELETE_DIRECTORY_SUFFIX}`
     try {
       await disk.rename(`${this.path}/${name}`, renamed)
       await disk.syncDirectory(this.path)
-      // A partition created under the name must not be measured by the recovery point of this one.
-      await this.#checkpoint()
       await disk.removeDirectory(renamed)
     } catch (error) {
       this.#goOffline(error as Error)
       throw error
     }
+    await this.#checkpoint().catch((error: Error) => this.#checkpointFailed(error))
   }
 
   /** Idempotent. `clean` (default): all logs are synced and the clean-shutdown marker is written last. */
@@ -221,7 +238,7 @@ export class LogDirectory {
     const openSome = async (): Promise<void> => {
       for (const partition of waiting) await this.#openFound(partition)
     }
-    await Promise.all(Array.from({ length: OPENS_AT_ONCE }, openSome))
+    await allDone(Array.from({ length: OPENS_AT_ONCE }, openSome))
     const names = new Set(found.map(nameOf))
     if ([...this.#recoveryPoints.keys()].some((name) => !names.has(name))) await this.#checkpoint()
   }
@@ -256,17 +273,23 @@ export class LogDirectory {
     const { env } = this.#options
     const name = nameOf(partition)
     const directory = `${this.path}/${name}`
-    await env.disk.makeDirectory(directory)
-    await writeTopicId(env.disk, directory, topicId)
     const onFailure = (error: Error): void => this.#goOffline(error)
-    const options = { recoveryPoint: 0, cleanShutdown: true, logger: this.#logger, onFailure }
-    const log = await Log.open({ env, directory, settings, ...options })
-    await env.disk.syncDirectory(directory)
-    await env.disk.syncDirectory(this.path)
-    const refusal = this.#refusal()
-    if (refusal !== undefined) {
-      await log.close({ clean: false })
-      throw refusal
+    let log: Log | undefined
+    try {
+      // It must not be measured by the recovery point of an earlier one of that name.
+      if (this.#checkpointIsStale) await this.#checkpoint()
+      await env.disk.makeDirectory(directory)
+      await writeTopicId(env.disk, directory, topicId)
+      const options = { recoveryPoint: 0, cleanShutdown: true, logger: this.#logger, onFailure }
+      log = await Log.open({ env, directory, settings, ...options })
+      await env.disk.syncDirectory(directory)
+      await env.disk.syncDirectory(this.path)
+      const refusal = this.#refusal()
+      if (refusal !== undefined) throw refusal
+    } catch (error) {
+      await log?.close({ clean: false })
+      if (hasCode(error, 'PAGELOG_STORAGE')) this.#goOffline(error)
+      throw error
     }
     this.#partitions.set(name, { ...partition, log, topicId })
     return log
@@ -281,9 +304,11 @@ export class LogDirectory {
     if (this.#failure !== undefined) {
       return new PagelogError('PAGELOG_STORAGE', 'log directory is offline', { ...fields, cause: this.#failure })
     }
-    return this.#closing === undefined
-      ? undefined
-      : new PagelogError('PAGELOG_CLOSED', 'log directory is closed', fields)
+    return this.#closing === undefined ? undefined : this.#closedError()
+  }
+
+  #closedError(): PagelogError {
+    return new PagelogError('PAGELOG_CLOSED', 'log directory is closed', { path: this.path })
   }
 
   #goOffline(error: Error): void {
@@ -298,11 +323,13 @@ export class LogDirectory {
     if (this.#failure !== undefined || this.#closing !== undefined) return
     const expiredBefore = this.#options.env.clock.nowMs() - PRODUCER_EXPIRATION_MS
     for (const { log } of this.#partitions.values()) log.expireProducers(expiredBefore)
-    this.#checkpoint().catch((error: Error) => {
-      // Older recovery points only mean a longer scan: a full disk is no reason to stop.
-      if (hasCode(error, 'PAGELOG_DISK_FULL')) this.#logger.warn({ err: error }, 'checkpoint could not be written')
-      else this.#goOffline(error)
-    })
+    this.#checkpoint().catch((error: Error) => this.#checkpointFailed(error))
+  }
+
+  /** Older recovery points only mean a longer scan: a full disk is no reason to stop. */
+  #checkpointFailed(error: Error): void {
+    if (hasCode(error, 'PAGELOG_DISK_FULL')) this.#logger.warn({ err: error }, 'checkpoint could not be written')
+    else this.#goOffline(error)
   }
 
   /** Writes both checkpoint files, one writer at a time. */
@@ -315,6 +342,8 @@ export class LogDirectory {
   async #writeCheckpoints(): Promise<void> {
     if (this.#failure !== undefined) return
     const { disk } = this.#options.env
+    const wasStale = this.#checkpointIsStale
+    this.#checkpointIsStale = false
     const recoveryPoints: PartitionOffset[] = []
     const logStarts: PartitionOffset[] = []
     for (const { topic, partition, log } of this.#partitions.values()) {
@@ -329,19 +358,21 @@ export class LogDirectory {
       if (recoveryPoint !== undefined) recoveryPoints.push({ ...partition, offset: recoveryPoint })
       if (logStart !== undefined) logStarts.push({ ...partition, offset: logStart })
     }
-    await writeOffsetCheckpoint(disk, `${this.path}/${RECOVERY_POINT_FILE}`, recoveryPoints)
-    await writeOffsetCheckpoint(disk, `${this.path}/${LOG_START_OFFSET_FILE}`, logStarts)
+    try {
+      await writeOffsetCheckpoint(disk, `${this.path}/${RECOVERY_POINT_FILE}`, recoveryPoints)
+      await writeOffsetCheckpoint(disk, `${this.path}/${LOG_START_OFFSET_FILE}`, logStarts)
+    } catch (error) {
+      this.#checkpointIsStale ||= wasStale
+      throw error
+    }
   }
 
   async #close(clean: boolean): Promise<void> {
     this.#timer?.cancel()
     const { disk } = this.#options.env
     try {
-      await Promise.allSettled(this.#creating.values())
-      const logs = [...this.#partitions.values()].map(({ log }) => log)
-      const closed = await Promise.allSettled(logs.map((log) => log.close({ clean })))
-      const failed = closed.find((result) => result.status === 'rejected')
-      if (failed !== undefined) throw failed.reason
+      await Promise.allSettled([...this.#creating.values(), ...this.#removing.values()])
+      await closeLogs(this.#partitions.values(), clean)
       if (!clean || this.#failure !== undefined) return
       await this.#checkpoint()
       // With a damaged partition the next start must look again, so the directory does not count as closed.
@@ -351,6 +382,16 @@ export class LogDirectory {
       await this.#lock.release()
     }
   }
+}
+
+/** Waits for all of them, then throws the first failure. */
+async function allDone(running: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(running)).find((result) => result.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
+}
+
+async function closeLogs(partitions: Iterable<Partition>, clean: boolean): Promise<void> {
+  await allDone([...partitions].map(({ log }) => log.close({ clean })))
 }
 
 function nameOf({ topic, partition }: PartitionName): string {

@@ -7,7 +7,7 @@
  * since the system writes pages back in any order; the bytes dropped are reported. Below it nothing is ever cut: bytes
  * that were synced and are damaged throw PAGELOG_CORRUPT.
  */
-import { type Logger, PagelogError } from '../base/index.ts'
+import { assert, type Logger, PagelogError } from '../base/index.ts'
 import {
   baseOffset,
   baseSequence,
@@ -88,22 +88,37 @@ class LogLoader {
     const { epochs, isNew } = await LeaderEpochCheckpoint.open(disk, `${directory}/${LEADER_EPOCH_FILE}`)
     this.#epochs = epochs
     const found = names.map(baseOffsetOf).filter((offset) => offset !== undefined)
-    if (found.length === 0) return await this.#begin(isNew)
-
     const segments = found.map((offset) => new Segment(this.#context, offset))
-    const kept = await this.#walkAll(segments)
-    const cut = segments.slice(kept.length)
-    if (this.#reason !== undefined) await this.#cut(kept, cut, names)
+    try {
+      if (segments.length === 0) segments.push(await this.#begin(isNew))
+      else await this.#recover(segments, names, isNew)
+    } catch (error) {
+      for (const segment of segments) await segment.unload()
+      throw error
+    }
+    return this.#loaded(new Segments(segments))
+  }
+
+  /** Brings `segments` down to those that stay. */
+  async #recover(segments: Segment[], names: readonly string[], isNew: boolean): Promise<void> {
+    const keptCount = await this.#walkAll(segments)
+    const later = segments.splice(keptCount)
+    if (this.#reason !== undefined) await this.#cut(segments, later, names)
+    // Of a tail that was lost without a trace, as pages are written back in any order.
+    this.#epochsChanged = this.#epochs.truncate(this.#nextOffset + 1) || this.#epochsChanged
     if (isNew || this.#epochsChanged) await this.#epochs.save()
-    return this.#loaded(new Segments(kept))
+    assert(segments.at(-1)!.nextOffset === this.#nextOffset, 'the active segment ends the log')
   }
 
   /** A partition without a segment: a new one. The epoch is that which Kafka's tools expect to find. */
-  async #begin(isNew: boolean): Promise<LoadedLog> {
-    const { logStartOffset } = this.#options
-    const segment = await Segment.create(this.#context, logStartOffset)
+  async #begin(isNew: boolean): Promise<Segment> {
+    const { logStartOffset, recoveryPoint } = this.#options
+    this.#nextOffset = logStartOffset
+    if (logStartOffset < recoveryPoint) {
+      throw this.#corrupt(new Segment(this.#context, logStartOffset), 0, 'all of its segments are gone')
+    }
     if (isNew) await this.#epochs.assign(0, logStartOffset)
-    return this.#loaded(new Segments([segment]))
+    return await Segment.create(this.#context, logStartOffset)
   }
 
   #loaded(segments: Segments): LoadedLog {
@@ -129,20 +144,20 @@ class LogLoader {
     }
   }
 
-  /** The segments that stay; the last of them may still have to be cut at its `size`. */
-  async #walkAll(segments: readonly Segment[]): Promise<Segment[]> {
+  /** How many of the segments stay; the last of them may still have to be cut at its `size`. */
+  async #walkAll(segments: readonly Segment[]): Promise<number> {
     const { recoveryPoint, cleanShutdown } = this.#options
-    const kept: Segment[] = []
+    let kept = 0
     this.#nextOffset = segments[0]!.baseOffset
     for (const [index, segment] of segments.entries()) {
-      const before = kept.at(-1)
+      const before = segments[index - 1]
       if (before !== undefined && this.#endsEarly(before, segment)) break
       const next = segments[index + 1]
       const isActive = next === undefined
       // Bytes at or above the recovery point may be in it: they are only trusted after a look.
       const mustVerify = !cleanShutdown && (isActive || next.baseOffset > recoveryPoint)
       if (mustVerify || isActive) segment.resetIndexes()
-      kept.push(segment)
+      kept++
       await this.#walk(segment, mustVerify, isActive)
       if (this.#reason !== undefined) break
       if (!isActive) {
@@ -150,17 +165,25 @@ class LogLoader {
         await segment.unload()
       }
     }
-    if (!cleanShutdown && this.#reason === undefined && this.#nextOffset < recoveryPoint) {
-      throw this.#corrupt(kept.at(-1)!, kept.at(-1)!.size, 'the log ends before its recovery point')
+    if (this.#reason === undefined && this.#nextOffset < recoveryPoint) {
+      const last = segments[kept - 1]!
+      throw this.#corrupt(last, last.size, 'the log ends before its recovery point')
     }
     return kept
   }
 
-  /** After an unclean shutdown: the end of `before` was never written although `segment` was. That is a cut, too. */
+  /**
+   * After an unclean shutdown: the end of `before` was never written although `segment` was, or `segment` begins within
+   * `before`. That is a cut, too.
+   */
   #endsEarly(before: Segment, segment: Segment): boolean {
     const { cleanShutdown, recoveryPoint } = this.#options
-    if (cleanShutdown || segment.baseOffset <= recoveryPoint) return false
-    if (segment.baseOffset === this.#nextOffset || this.#hasGaps) return false
+    const overlaps = segment.baseOffset < this.#nextOffset
+    if (cleanShutdown || segment.baseOffset <= recoveryPoint) {
+      if (overlaps) throw this.#corrupt(segment, 0, `the segment before it ends at offset ${this.#nextOffset}`)
+      return false
+    }
+    if (segment.baseOffset === this.#nextOffset || (this.#hasGaps && !overlaps)) return false
     if (this.#nextOffset < recoveryPoint) throw this.#corrupt(before, before.size, 'the segment lost its end')
     this.#reason = `${before.path} ends at offset ${this.#nextOffset}, the next segment begins at ${segment.baseOffset}`
     return true

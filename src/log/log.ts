@@ -45,6 +45,7 @@ export class Log {
   readonly #appender: Appender
   readonly #reader: SliceReader
   #closing: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
 
   private constructor(state: LogState, recovery: RecoveryReport) {
     this.#state = state
@@ -179,6 +180,15 @@ export class Log {
     return this.#closing
   }
 
+  /**
+   * As an unclean `close`, but resolves when nothing is written to the files any more: regions that are still held keep
+   * theirs open, whatever becomes of the names.
+   */
+  async abandon(): Promise<void> {
+    this.close({ clean: false }).catch(() => {})
+    await this.#stopping
+  }
+
   /** Closes the log and removes its directory. */
   async delete(): Promise<void> {
     await this.close({ clean: false })
@@ -186,19 +196,23 @@ export class Log {
   }
 
   async #close(clean: boolean): Promise<void> {
+    this.#stopping = this.#stop(clean)
+    try {
+      await this.#stopping
+    } finally {
+      await Promise.all(this.#state.segments.all.map((segment) => segment.unload()))
+    }
+  }
+
+  async #stop(clean: boolean): Promise<void> {
     const state = this.#state
     state.isClosed = true
-    try {
-      await this.#appender.drain()
-      await this.#flusher.stop()
-      if (clean && state.failure === undefined) {
-        await state.segments.active.saveIndexes()
-        state.hasUnsyncedNames = true
-        await this.#flusher.flush(state.logEndOffset)
-      }
-    } finally {
-      for (const segment of state.segments.all) await segment.unload()
-    }
+    await this.#appender.drain()
+    await this.#flusher.stop()
+    if (!clean || state.failure !== undefined) return
+    await state.segments.active.saveIndexes()
+    state.hasUnsyncedNames = true
+    await this.#flusher.flush(state.logEndOffset)
   }
 
   #assertOpen(): void {

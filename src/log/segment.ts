@@ -60,12 +60,21 @@ export class Segment {
     this.path = this.#pathOf('.log')
   }
 
-  /** A new, empty one with its file. What an earlier process may have left under the name is void: it was cut. */
+  /**
+   * A new, empty one with its file; no file when that fails. What an earlier process may have left under the name is
+   * void: it was cut.
+   */
   static async create(context: SegmentContext, baseOffset: number): Promise<Segment> {
     const segment = new Segment(context, baseOffset)
-    await segment.openFile()
-    if (segment.file.size > 0) await segment.file.truncate(0)
-    if (context.settings.preallocate) await segment.file.allocate(0, context.settings.segmentBytes)
+    try {
+      await segment.openFile()
+      if (segment.file.size > 0) await segment.file.truncate(0)
+      if (context.settings.preallocate) await segment.file.allocate(0, context.settings.segmentBytes)
+    } catch (error) {
+      // The offsets may go to the segment before it after all; left behind, the file would hide them.
+      await segment.remove()
+      throw error
+    }
     segment.resetIndexes()
     return segment
   }

@@ -121,6 +121,9 @@ export function setLogAppendTime(bytes: Uint8Array, position: number, timestampM
   writeInt64(bytes, position + MAX_TIMESTAMP_AT, timestampMs)
 }
 
+/** What a batch without idempotence has for a producer. */
+export const NO_PRODUCER: ProducerFields = { producerId: -1, producerEpoch: -1, baseSequence: -1 }
+
 export interface ProducerFields {
   /** -1 without idempotence. */
   readonly producerId: number

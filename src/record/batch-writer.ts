@@ -12,6 +12,7 @@ import {
   ATTRIBUTES_AT,
   BATCH_HEADER_BYTES,
   Compression,
+  NO_PRODUCER,
   type ProducerFields,
   setCrc,
   writeHeader,
@@ -112,9 +113,9 @@ export class BatchWriter {
 
   /**
    * Writes the header and the CRC; returns the view of the finished batch: base offset 0, leader epoch -1. Requires at
-   * least one record. May be called again with other producer fields (a retry under a new producer id).
+   * least one record. Without `options` the batch has no producer. May be called again with other producer fields (a retry under a new producer id).
    */
-  finish(options: FinishOptions): Uint8Array {
+  finish(options: FinishOptions = NO_PRODUCER): Uint8Array {
     if (this.#count === 0) throw new PagelogError('PAGELOG_INVALID_ARGUMENT', 'a batch needs at least one record')
     if ((options.compression ?? Compression.NONE) !== Compression.NONE) {
       throw new PagelogError('PAGELOG_UNSUPPORTED', `compression ${options.compression} is not supported`)
