@@ -27,7 +27,7 @@ export interface BrokerOptions {
   /** By inside name; what is missing has its default. */
   readonly settings?: Partial<BrokerSettings>
   readonly logger?: Logger
-  /** Measures the event loop for `metrics()`; the caller closes it. */
+  /** Measures the event loop for `metrics()`, and is told of requests; the caller closes it. */
   readonly sampler?: LoopSampler
   /** What clients are told when the listener has no host and nothing is advertised. */
   readonly hostname?: string
@@ -41,7 +41,6 @@ interface Parts {
   readonly facade: BrokerFacade
   readonly connections: Connections
   readonly listener: Listener
-  readonly sampler: LoopSampler | undefined
 }
 
 const METADATA_FILE = 'pagelog-metadata.journal'
@@ -91,7 +90,8 @@ export class Broker {
   }
 
   metrics(): BrokerMetrics {
-    const { facade, connections, image, sampler } = this.#parts
+    const { facade, connections, image } = this.#parts
+    const { sampler } = facade
     return {
       ...facade.counters,
       connections: connections.count,
@@ -158,10 +158,11 @@ async function startParts(options: BrokerOptions, undo: (() => unknown)[]): Prom
     topics,
     producerIds: new ProducerIds(store),
     fetchPurgatory: new FetchPurgatory(env.clock),
+    sampler,
   }
   const connections = new Connections(facade, new Dispatcher(facade))
   bind((stream) => connections.accept(stream))
-  return { lock, store, image, directory, facade, connections, listener, sampler }
+  return { lock, store, image, directory, facade, connections, listener }
 }
 
 /** The listener must exist before we know its port, and the connections need to know that; in between, they wait. */

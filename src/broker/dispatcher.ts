@@ -26,8 +26,9 @@ export class Dispatcher {
 
   /** Takes the frame over. A rejection (or throw) has been logged and means: close the connection. */
   dispatch(frame: Frame, session: Session): Answer | Promise<Answer> {
-    const { counters, clock } = this.#broker
+    const { counters, clock, sampler } = this.#broker
     counters.requests++
+    sampler?.busy()
     session.lastRequestMs = clock.monotonicMs()
     session.requestsInFlight++
     let answer: Answer | Promise<Answer>

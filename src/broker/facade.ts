@@ -1,6 +1,6 @@
 /** What a handler may see of the broker: the small typed face that the wiring in `broker.ts` fills. */
 import type { Logger } from '../base/index.ts'
-import type { Clock, Random } from '../env/index.ts'
+import type { Clock, LoopSampler, Random } from '../env/index.ts'
 import type { ClusterImage } from '../metadata/index.ts'
 import type { FetchPurgatory } from './delayed-fetch.ts'
 import type { RegisteredHandler } from './handler.ts'
@@ -35,4 +35,6 @@ export interface BrokerFacade {
   readonly topics: Topics
   readonly producerIds: ProducerIds
   readonly fetchPurgatory: FetchPurgatory
+  /** Of the event loop; undefined where nobody measures it. */
+  readonly sampler: LoopSampler | undefined
 }

@@ -61,7 +61,7 @@ async function serve(commandLine: CommandLine): Promise<void> {
   const logger = new LateLogger()
   const { settings, warnings } = readAllSettings(commandLine)
   for (const warning of warnings) logger.warn({}, warning)
-  const sampler = startLoopSampler()
+  const sampler = startLoopSampler({ backsOff: true })
   const broker = await Broker.start({ settings, logger, sampler, hostname: hostname() })
   const { host, port, directory, nodeId, clusterId } = broker
   const loading = setTimeout(() => void logger.load(), LOGGER_DELAY_MS)

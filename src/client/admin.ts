@@ -100,34 +100,41 @@ export class Admin implements AsyncDisposable {
     })
   }
 
-  /** Rejects with PAGELOG_BROKER (kafkaCode, e.g. TOPIC_ALREADY_EXISTS) when any topic was refused; the others exist then. */
+  /**
+   * Rejects with PAGELOG_BROKER (kafkaCode, e.g. TOPIC_ALREADY_EXISTS) when any topic was refused; the others exist then.
+   * When an answer is lost the request is sent again, as Kafka's clients do: a topic that it made is then said to exist.
+   */
   async createTopics(topics: readonly NewTopic[], options: WaitOptions = {}): Promise<void> {
-    const request = {
-      topics: topics.map(({ topic, partitions, replicationFactor, configs }) => ({
-        name: topic,
-        numPartitions: partitions ?? DEFAULT_BY_BROKER,
-        replicationFactor: replicationFactor ?? DEFAULT_BY_BROKER,
-        assignments: [],
-        configs: Object.entries(configs ?? {}).map(([name, value]) => ({ name, value })),
-      })),
-      timeoutMs: this.#settings.requestTimeoutMs,
-      validateOnly: false,
-    }
+    const wanted = topics.map(({ topic, partitions, replicationFactor, configs }) => ({
+      name: topic,
+      numPartitions: partitions ?? DEFAULT_BY_BROKER,
+      replicationFactor: replicationFactor ?? DEFAULT_BY_BROKER,
+      assignments: [],
+      configs: Object.entries(configs ?? {}).map(([name, value]) => ({ name, value })),
+    }))
+    const outcomes = new TopicOutcomes()
     await this.#atController(options, async (connection) => {
+      const request = {
+        topics: wanted.filter(({ name }) => outcomes.lacks(name)),
+        timeoutMs: this.#settings.requestTimeoutMs,
+        validateOnly: false,
+      }
       const { body, release } = await connection.ask(CreateTopics, request)
       release()
-      for (const { name, errorCode, errorMessage } of body.topics) check(errorCode, `topic ${name}`, errorMessage)
+      outcomes.note(body.topics)
     })
   }
 
   /** Rejects with PAGELOG_BROKER (UNKNOWN_TOPIC_OR_PARTITION …) when any could not be deleted; the others are then. */
   async deleteTopics(topics: readonly string[], options: WaitOptions = {}): Promise<void> {
-    const request = { topicNames: topics, timeoutMs: this.#settings.requestTimeoutMs }
+    const outcomes = new TopicOutcomes()
     await this.#atController(options, async (connection) => {
+      const topicNames = topics.filter((name) => outcomes.lacks(name))
+      const request = { topicNames, timeoutMs: this.#settings.requestTimeoutMs }
       const version = connection.versionOf(DeleteTopics, DELETE_TOPICS_VERSION_MAX)
       const { body, release } = await connection.ask(DeleteTopics, request, { version })
       release()
-      for (const { name, errorCode, errorMessage } of body.responses) check(errorCode, `topic ${name}`, errorMessage)
+      outcomes.note(body.responses)
     })
   }
 
@@ -264,6 +271,41 @@ export class Admin implements AsyncDisposable {
         await orAborted(delay(clock, pauseMs), options.signal)
       }
     }
+  }
+}
+
+/** What became of each topic of a request that may be sent again for those whose error may pass. */
+class TopicOutcomes {
+  readonly #settled = new Set<string>()
+  #failure: unknown
+
+  lacks(name: string): boolean {
+    return !this.#settled.has(name)
+  }
+
+  /** Throws the first error that may pass, when there is none the first that does not. */
+  note(
+    answers: readonly {
+      readonly name: string | null
+      readonly errorCode: number
+      readonly errorMessage: string | null
+    }[],
+  ): void {
+    let mayPass: unknown
+    for (const { name, errorCode, errorMessage } of answers) {
+      try {
+        check(errorCode, `topic ${name}`, errorMessage)
+      } catch (error) {
+        if (error instanceof PagelogError && error.retriable) {
+          mayPass ??= error
+          continue
+        }
+        this.#failure ??= error
+      }
+      this.#settled.add(name ?? '')
+    }
+    const failure = mayPass ?? this.#failure
+    if (failure !== undefined) throw failure
   }
 }
 

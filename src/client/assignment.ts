@@ -24,6 +24,8 @@ export class AssignedPartition {
   dropped = false
   paused = false
   lookingUp = false
+  /** A fetch that asks for it is in flight. */
+  asked = false
   /** Fetches and look-ups wait until then: back-off. Monotonic. */
   notBeforeMs = 0
   failures = 0
@@ -59,6 +61,11 @@ export class AssignedPartition {
   /** Whether an answer to a question of that seek epoch still counts. */
   isCurrent(seekEpoch: number): boolean {
     return !this.dropped && this.seekEpoch === seekEpoch
+  }
+
+  /** There is more than was fetched, as far as is known: a fetch is answered at once. */
+  get isBehind(): boolean {
+    return this.highWatermark > this.fetchOffset
   }
 
   fetchable(nowMs: number): boolean {

@@ -30,7 +30,7 @@ export class BatchMemory {
 
   /** Counts bytes that lie elsewhere; false, and nothing counted, when memory does not allow. */
   reserve(bytes: number): boolean {
-    if (this.#usedBytes + bytes > this.#capacityBytes) return false
+    if (!this.#admits(bytes)) return false
     this.#usedBytes += bytes
     return true
   }
@@ -43,7 +43,7 @@ export class BatchMemory {
    * the same `bytes`.
    */
   take(bytes: number, force = false): BatchWriter | undefined {
-    if (!force && this.#usedBytes + bytes > this.#capacityBytes) return undefined
+    if (!force && !this.#admits(bytes)) return undefined
     this.#usedBytes += bytes
     if (bytes !== this.#batchBytes) return new BatchWriter(new Uint8Array(bytes))
     const kept = this.#free.pop()
@@ -56,6 +56,11 @@ export class BatchMemory {
   give(writer: BatchWriter, bytes: number): void {
     this.#usedBytes -= bytes
     if (bytes === this.#batchBytes) this.#free.push(writer)
+  }
+
+  /** What is larger than usual may exceed the capacity: where there is room for a batch, a record is never refused. */
+  #admits(bytes: number): boolean {
+    return this.#usedBytes + Math.min(bytes, this.#batchBytes) <= this.#capacityBytes
   }
 
   /** Lets the kept buffers go, all but `count`. */

@@ -63,7 +63,7 @@ export class Consumer implements AsyncIterable<ConsumedBatch>, AsyncDisposable {
   readonly #fetcher: Fetcher
   readonly #lookup: OffsetLookup
   #current: FetchedPartition | undefined
-  #waiters: (() => void)[] = []
+  #waiters = new Set<() => void>()
   #turnBytes = 0
   #closed = false
 
@@ -113,7 +113,10 @@ export class Consumer implements AsyncIterable<ConsumedBatch>, AsyncDisposable {
     this.#go()
   }
 
-  /** Goes on from there; what was fetched already is dropped. Throws PAGELOG_INVALID_ARGUMENT when not assigned. */
+  /**
+   * Goes on from there; what was fetched already is dropped. A fetch that waits for new data is let end first, so the next
+   * one may be fetch.max.wait.ms away, as with Kafka's clients. Throws PAGELOG_INVALID_ARGUMENT when not assigned.
+   */
   seek(topic: string, partition: number, where: StartingPoint): void {
     const state = this.#stateOf(topic, partition)
     this.#move(state, this.#checked({ topic, partition, offset: where }))
@@ -193,6 +196,8 @@ export class Consumer implements AsyncIterable<ConsumedBatch>, AsyncDisposable {
   }
 
   #next(signal: AbortSignal | undefined): Promise<Iteration> {
+    if (this.#closed) return Promise.resolve(DONE)
+    if (signal?.aborted) return Promise.reject(abortedError(signal))
     if (this.#turnBytes >= this.#settings.turnBytes) return this.#nextTurn(signal)
     try {
       const batch = this.#take()
@@ -220,10 +225,11 @@ export class Consumer implements AsyncIterable<ConsumedBatch>, AsyncDisposable {
       if (signal?.aborted) throw abortedError(signal)
       await new Promise<void>((resolve) => {
         const wake = (): void => {
+          this.#waiters.delete(wake)
           signal?.removeEventListener('abort', wake)
           resolve()
         }
-        this.#waiters.push(wake)
+        this.#waiters.add(wake)
         signal?.addEventListener('abort', wake)
       })
       this.#turnBytes = 0
@@ -261,10 +267,7 @@ export class Consumer implements AsyncIterable<ConsumedBatch>, AsyncDisposable {
   }
 
   #wake(): void {
-    if (this.#waiters.length === 0) return
-    const waiters = this.#waiters
-    this.#waiters = []
-    for (const wake of waiters) wake()
+    for (const wake of [...this.#waiters]) wake()
   }
 
   /** A topic that cannot be had for good (no permission, no such name) stops its partitions. */

@@ -1,7 +1,12 @@
 /**
- * Keeps batches coming: at most one fetch in flight per broker, the next one sent as soon as the last is answered,
- * while fewer than `pagelog.prefetch.bytes` of that broker's answers wait for the application. Partitions that brought
- * data go to the end of the next request, so that all get their turn.
+ * Keeps batches coming: the next fetch is sent as soon as the last is answered, while fewer than
+ * `pagelog.prefetch.bytes` of that broker's answers wait for the application. Partitions that brought data go to the end
+ * of the next request, so that all get their turn.
+ *
+ * Brokers answer a connection in order, so behind a fetch that waits for new data nothing else is answered: there is
+ * one such fetch per broker at most, for all partitions. Catching up is another matter: a fetch with a partition that is
+ * known to have more is answered at once, so two of them, of half the partitions each, keep the broker sending while the
+ * first answer is on its way.
  */
 import { ErrorCode, errorOf, type Logger, PagelogError } from '../base/index.ts'
 import type { Env } from '../env/index.ts'
@@ -17,6 +22,8 @@ import type { ConsumerSettings } from './settings.ts'
 const FETCH_VERSION_MAX = 12
 /** No fetch session (KIP-227): every request names all its partitions. */
 const SESSIONLESS_EPOCH = -1
+/** In flight per broker while catching up. */
+const CATCH_UP_FETCHES = 2
 
 export interface FetcherOptions {
   readonly env: Pick<Env, 'clock' | 'random'>
@@ -38,7 +45,9 @@ interface Asked {
 
 class FetchNode {
   readonly id: number
-  inFlight = false
+  inFlight = 0
+  /** What is in flight may wait for new data. */
+  mayWait = false
   /** Of answers, not yet handed out. */
   waitingBytes = 0
   failures = 0
@@ -79,8 +88,24 @@ export class Fetcher {
       else states.push(state)
     }
     for (const [node, states] of byNode) {
-      const wanting = node.waitingBytes < this.#options.settings.prefetchBytes && nowMs >= node.notBeforeMs
-      if (wanting && !node.inFlight) void this.#fetch(node, states)
+      if (nowMs >= node.notBeforeMs) this.#fill(node, states)
+    }
+  }
+
+  /** Sends the fetches that this broker should have in flight; `states`: all of its partitions that can be fetched. */
+  #fill(node: FetchNode, states: readonly AssignedPartition[]): void {
+    const { prefetchBytes, fetchMinBytes } = this.#options.settings
+    const half = Math.ceil(states.length / 2)
+    while (node.waitingBytes < prefetchBytes && node.inFlight < CATCH_UP_FETCHES && !node.mayWait) {
+      const free = states.filter((state) => !state.asked)
+      const behind = fetchMinBytes <= 1 ? free.find((state) => state.isBehind) : undefined
+      if (behind === undefined) {
+        if (node.inFlight === 0 && free.length > 0) void this.#fetch(node, free, true)
+        return
+      }
+      const some = free.slice(0, half)
+      if (!some.some((state) => state.isBehind)) some.push(behind)
+      void this.#fetch(node, some, false)
     }
   }
 
@@ -98,9 +123,11 @@ export class Fetcher {
     return node
   }
 
-  async #fetch(node: FetchNode, states: readonly AssignedPartition[]): Promise<void> {
+  async #fetch(node: FetchNode, states: readonly AssignedPartition[], mayWait: boolean): Promise<void> {
     const { cluster, settings, logger } = this.#options
-    node.inFlight = true
+    node.inFlight++
+    node.mayWait = mayWait
+    for (const state of states) state.asked = true
     try {
       const connection = cluster.open(node.id) ?? (await cluster.connect(node.id))
       const version = connection.versionOf(Fetch, FETCH_VERSION_MAX)
@@ -123,7 +150,9 @@ export class Fetcher {
         node.notBeforeMs = this.#pause(++node.failures)
       }
     }
-    node.inFlight = false
+    node.inFlight--
+    node.mayWait = false
+    for (const state of states) state.asked = false
     if (this.#closed) return
     this.pump()
     this.#options.onChange()

@@ -25,7 +25,7 @@ import { bytesOf, checkTimestamp, headersOf, invalid, type ProducerRecord } from
 import { type EncodableRecord, RecordAccumulator } from './record-accumulator.ts'
 import { type PartitionAnswer, Sender } from './sender.ts'
 import { type Bootstrap, bootstrapList, type ProducerSettings, resolveProducerSettings } from './settings.ts'
-import { delay, orAborted, type WaitOptions } from './waiting.ts'
+import { orAborted, orTimedOut, type WaitOptions } from './waiting.ts'
 
 /** Options by their inside names; Kafka's names, defaults and ranges are in `producerSettings`. */
 export interface ProducerOptions extends Partial<Omit<ProducerSettings, 'bootstrap' | 'acks'>> {
@@ -92,6 +92,8 @@ export class Producer implements AsyncDisposable {
   #ready: { readonly promise: Promise<void>; resolve(): void; reject(error: PagelogError): void } | undefined
   #closing: Promise<void> | undefined
   #closed = false
+  /** Flushes under way: nothing lingers meanwhile, nor what waited for metadata. */
+  #flushes = 0
   /** First failure since the last flush. */
   #failure: PagelogError | undefined
   #recordsDelivered = 0
@@ -238,7 +240,12 @@ export class Producer implements AsyncDisposable {
     this.#closeBatches(true)
     this.#sender.drain()
     for (const batch of this.#accumulator.incomplete) settled.push(settledOf(batch.completion.done))
-    await orAborted(Promise.all(settled), options.signal)
+    this.#flushes++
+    try {
+      await orAborted(Promise.all(settled), options.signal)
+    } finally {
+      this.#flushes--
+    }
     const failure = this.#failure
     this.#failure = undefined
     if (failure !== undefined) throw failure
@@ -260,7 +267,7 @@ export class Producer implements AsyncDisposable {
   async #close(timeoutMs: number): Promise<void> {
     const flushed = this.flush().catch(() => {})
     if (this.#accumulator.incomplete.size > 0 || this.#late.count > 0) {
-      await Promise.race([flushed, delay(this.#env.clock, timeoutMs)])
+      await orTimedOut(this.#env.clock, flushed, timeoutMs, 'not delivered').catch(() => {})
     }
     this.#closed = true
     this.#hasRoom = false
@@ -310,7 +317,9 @@ export class Producer implements AsyncDisposable {
     this.#turnArmed = false
     this.#recordsUntilClock = 0
     this.#accumulator.takenThisTurn = 0
-    if (this.#lingerTimer === undefined || this.#settings.lingerMs === 0) this.#closeBatches(false)
+    if (this.#flushes > 0 || this.#lingerTimer === undefined || this.#settings.lingerMs === 0) {
+      this.#closeBatches(this.#flushes > 0)
+    }
     this.#sender.drain()
     this.#offerRoom()
   }

@@ -242,9 +242,9 @@ export class Sender {
       this.#list(batch.queue)
     }
     const { clock } = this.#options.env
-    const waitMs = longestMs - clock.monotonicMs()
-    if (waitMs <= 0 || this.#closed) return
-    clock.after(waitMs + 1, () => {
+    // Also when it is over by now: the listing above may have come just before.
+    if (longestMs === 0 || this.#closed) return
+    clock.after(Math.max(0, longestMs - clock.monotonicMs()) + 1, () => {
       for (const batch of batches) this.#list(batch.queue)
       this.drain()
     })
@@ -319,6 +319,8 @@ export class Sender {
   #connect(node: NodeQueue): void {
     if (node.connecting) return
     node.connecting = true
+    // A closed connection is all that a broker says when it refuses what wants no answer.
+    if (this.#acks === 0) this.#options.cluster.refresh()
     this.#options.cluster.connect(node.id).then(
       () => {
         node.connecting = false

@@ -58,7 +58,7 @@ const connectionSettings = {
     default: 10_000,
     min: 1,
     max: 2_147_483_647,
-    doc: 'Milliseconds for a connection to come about, the exchange of versions included.',
+    doc: 'Milliseconds for a TCP connection to come about; the exchange of versions after it has request.timeout.ms.',
   },
   metadataMaxAgeMs: {
     name: 'metadata.max.age.ms',
@@ -109,7 +109,7 @@ export const producerSettings = {
     type: 'long',
     default: 33_554_432,
     min: 0,
-    doc: 'Bytes of batches, open, queued and in flight, beyond which send() throws PAGELOG_BUFFER_FULL.',
+    doc: 'Bytes of batches, open, queued and in flight, beyond which send() throws PAGELOG_BUFFER_FULL; a last record larger than batch.size may exceed it. At least batch.size.',
   },
   requestBytesMax: {
     name: 'max.request.size',
@@ -272,6 +272,12 @@ export function resolveProducerSettings(given: GivenProducerSettings): ProducerS
     throw new PagelogError(
       'PAGELOG_INVALID_SETTING',
       'enable.idempotence=true needs acks=all, retries > 0 and max.in.flight.requests.per.connection ≤ 5',
+    )
+  }
+  if (resolved.bufferBytes < resolved.batchBytes) {
+    throw new PagelogError(
+      'PAGELOG_INVALID_SETTING',
+      `buffer.memory=${resolved.bufferBytes}: allowed is batch.size = ${resolved.batchBytes} and more`,
     )
   }
   const shortest = resolved.lingerMs + resolved.requestTimeoutMs

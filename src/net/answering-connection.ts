@@ -5,6 +5,9 @@
  * The frame of a request belongs to `onRequest`: it releases it exactly once, as soon as it needs the bytes no more and
  * always before it waits for what another client may do (slab-pool.ts says why).
  *
+ * A request that cannot be answered ends the connection when its turn comes: answers to those before it are sent, those
+ * after it are dropped, as if requests were looked at one by one (Kafka does).
+ *
  * Bounds: reading stops while `maxRequestsInFlight` requests are without an answer or `maxOutboxBytes` of answers are not
  * taken by the kernel, and goes on at half of that. One answer alone may be larger: file regions take no memory. A peer
  * that never reads keeps what it had till then; whoever serves closes idle connections.
@@ -22,7 +25,7 @@ export interface AnsweringOptions {
   readonly maxOutboxBytes?: number
   readonly maxRequestsInFlight?: number
   readonly logger?: Logger
-  /** null: there is no answer to this one. A rejection, or a throw, closes the connection. */
+  /** null: there is no answer to this one. A rejection, or a throw, closes the connection after earlier answers. */
   readonly onRequest: (frame: Frame, connection: AnsweringConnection) => Promise<RequestAnswer> | RequestAnswer
   /** Called once. The error is what ended the connection, none if that was the peer's or our own will. */
   readonly onClose?: (error?: Error) => void
@@ -50,8 +53,12 @@ export class AnsweringConnection {
   #readyBytes = 0
   #requests = 0
   #sending = 0
+  #hasSent = false
   #flushing = false
+  /** Nothing more is taken from the peer. */
   #peerEnded = false
+  /** What ends the connection once everything before it is answered. */
+  #fault: Error | undefined
   #closed = false
 
   constructor(stream: Stream, options: AnsweringOptions) {
@@ -103,7 +110,7 @@ export class AnsweringConnection {
   }
 
   #request(frame: Frame): void {
-    if (this.#closed) {
+    if (this.#closed || this.#fault !== undefined) {
       frame.release()
       return
     }
@@ -115,17 +122,17 @@ export class AnsweringConnection {
       if (answer instanceof Promise) {
         answer.then(
           (parts) => this.#answered(turn, parts),
-          (error) => this.#fail(error),
+          (error) => this.#refused(turn, error),
         )
       } else this.#answered(turn, answer)
     } catch (error) {
-      this.#fail(error)
+      this.#refused(turn, error)
     }
     this.#limit()
   }
 
   #answered(turn: Turn, parts: RequestAnswer): void {
-    if (this.#closed) {
+    if (this.#closed || (this.#fault !== undefined && !this.#turns.includes(turn))) {
       releaseRegions(parts)
       return
     }
@@ -133,6 +140,20 @@ export class AnsweringConnection {
     turn.done = true
     this.#readyBytes += byteLengthOf(parts)
     if (this.#turns[0] === turn) this.#flush()
+  }
+
+  /** There will be no answer for this turn, nor for any after it. */
+  #refused(turn: Turn, error: unknown): void {
+    const at = this.#turns.indexOf(turn)
+    if (this.#closed || at < 0) return
+    this.#fault = error instanceof Error ? error : new Error(String(error))
+    for (const { parts } of this.#turns.splice(at)) {
+      this.#readyBytes -= byteLengthOf(parts)
+      releaseRegions(parts)
+    }
+    this.#peerEnded = true
+    this.#receiver.pause()
+    this.#endWhenAnswered()
   }
 
   /** Sends the answers whose turn it is. */
@@ -154,6 +175,7 @@ export class AnsweringConnection {
     else this.#turns.splice(0, count)
     if (answers !== undefined) {
       this.#sending++
+      this.#hasSent = true
       this.#stream.send(gathered ?? answers).then(this.#sent, this.#unsent)
     }
     this.#limit()
@@ -167,6 +189,7 @@ export class AnsweringConnection {
   /** The stream is over, and says so itself to the receiver. */
   readonly #unsent = (): void => {
     this.#sending--
+    if (this.#fault !== undefined) this.#endWhenAnswered()
   }
 
   #limit(): void {
@@ -182,20 +205,27 @@ export class AnsweringConnection {
     } else if (requests <= this.#maxRequestsInFlight / 2 && bytes <= this.#maxOutboxBytes / 2) this.#receiver.resume()
   }
 
-  /** The peer sends no more, but may still be waiting for answers. */
+  /** The peer may still be waiting for answers. */
   #endWhenAnswered(): void {
     if (this.#turns.length > 0 || this.#sending > 0 || this.#flushing) return
+    const fault = this.#fault
+    if (fault !== undefined && !this.#hasSent) {
+      this.#fail(fault)
+      return
+    }
     this.#flushing = true
-    void this.#stream.end().then(() => this.#finish())
+    void this.#stream.end().then(() => (fault === undefined ? this.#finish() : this.#fail(fault)))
   }
 
   #ended(error: Error | undefined): void {
     if (this.#closed) return
-    if (error !== undefined) {
-      this.#fail(error)
+    if (error !== undefined && !isLengthFault(error)) {
+      this.#fail(this.#fault ?? error)
       return
     }
+    this.#fault ??= error
     this.#peerEnded = true
+    this.#receiver.pause()
     this.#endWhenAnswered()
   }
 
@@ -217,6 +247,11 @@ export class AnsweringConnection {
     this.#readyBytes = 0
     this.#options.onClose?.(error)
   }
+}
+
+/** A frame of an impossible length: what came before it is sound. */
+function isLengthFault(error: Error): boolean {
+  return hasCode(error, 'PAGELOG_PROTOCOL') || hasCode(error, 'PAGELOG_TOO_LARGE')
 }
 
 function byteLengthOf(parts: RequestAnswer): number {

@@ -173,7 +173,8 @@ export class FrameReceiver implements Receiver, Borrower {
       this.#options.onFrame(frame)
     }
     this.#cutting = false
-    if (!this.#over) this.#arrange(filled)
+    if (this.#over) this.#letGo()
+    else this.#arrange(filled)
   }
 
   #announced(): number {

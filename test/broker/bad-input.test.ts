@@ -104,6 +104,20 @@ describe('closes the connection', () => {
   })
 })
 
+test('requests before a bad one are answered before the connection closes', async () => {
+  const good = Array.from({ length: 3 }, () => offender.encode(ListOffsets, 1, { replicaId: -1, topics: [] }))
+  const wait = offender.encode(Fetch, 11, {
+    maxWaitMs: 50,
+    minBytes: 1000000,
+    maxBytes: 1000,
+    sessionEpoch: -1,
+    topics: [{ topic: 'topic', partitions: [{ partition: 0, fetchOffset: 1, partitionMaxBytes: 1000 }] }],
+  })
+  offender.send(Buffer.concat([...good, wait, framed(header(999, 0)), ...good]))
+  await expectClosedWithOneLine()
+  expect(offender.answered).toEqual([1, 2, 3, 4])
+})
+
 describe('memory', () => {
   test('an announced length costs nothing until the bytes come', async () => {
     const before = process.memoryUsage().rss
@@ -129,6 +143,22 @@ describe('limits', () => {
     await stillServes(fourth)
     await fourth.close()
     await small.close()
+  })
+
+  test('a client that asks on and on and never reads is closed when its time is up', async () => {
+    const eager = await startFixture({ settings: { connectionsMaxIdleMs: 300, connectionOutboxMaxBytes: 1024 } })
+    await createTopic(eager.client, 'topic')
+    await produce(eager.client, 'topic', batchOf(['x'.repeat(1_000_000)]))
+    const deaf = await RawClient.connect(eager.bootstrap)
+    deaf.socket.pause()
+    const topics = [{ topic: 'topic', partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1_100_000 }] }]
+    for (let i = 0; i < 50; i++) {
+      deaf.send(deaf.encode(Fetch, 11, { maxWaitMs: 0, minBytes: 1, maxBytes: 1_100_000, sessionEpoch: -1, topics }))
+    }
+    await expect.poll(() => eager.broker.metrics().connectionsIdleClosed, { timeout: 5_000 }).toBeGreaterThan(0)
+    expect(eager.broker.metrics().fetchResponses).toBeLessThan(50)
+    await deaf.close()
+    await eager.close()
   })
 
   test('idle connections are closed, those that wait for a fetch are not', async () => {

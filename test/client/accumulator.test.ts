@@ -97,9 +97,20 @@ test('a buffer comes back warm and serves the next batch of the usual size', () 
   const first = memory.take(500)!
   memory.give(first, 500)
   expect(memory.take(500)).toBe(first)
-  expect(memory.take(600)).toBeUndefined()
-  expect(memory.take(600, true)).toBeDefined()
+  expect(memory.take(600)).toBeDefined()
   expect(memory.usedBytes).toBe(1_100)
+  expect(memory.take(1)).toBeUndefined()
+  expect(memory.take(600, true)).toBeDefined()
+  expect(memory.usedBytes).toBe(1_700)
+})
+
+test('where there is room for a batch there is room for a record of any size', () => {
+  const memory = new BatchMemory(1_000, 500)
+  expect(memory.reserve(500)).toBe(true)
+  expect(memory.hasRoom).toBe(true)
+  expect(memory.reserve(900)).toBe(true)
+  expect(memory.hasRoom).toBe(false)
+  expect(memory.reserve(1)).toBe(false)
 })
 
 test('late records are copies, counted, taken in order and by age', () => {

@@ -406,6 +406,35 @@ describe('ending', () => {
     expect(() => consumer.assign([])).toThrow(expect.objectContaining({ code: 'PAGELOG_CLOSED' }))
   })
 
+  test('a loop ends at once when the consumer is closed, whatever was fetched ahead', async () => {
+    const broker = await brokerWith(1)
+    for (const value of ['a', 'b', 'c']) broker.append('t', 0, batchWith([value]))
+    const consumer = reading(broker, 0)
+    const seen: string[] = []
+    for await (const batch of consumer) {
+      seen.push(...valuesOf(batch))
+      void consumer.close()
+    }
+    expect(seen).toEqual(['a'])
+  })
+
+  test('a loop ends by its signal although there is more', async () => {
+    const broker = await brokerWith(1)
+    for (const value of ['a', 'b', 'c']) broker.append('t', 0, batchWith([value]))
+    const consumer = reading(broker, 0)
+    const controller = new AbortController()
+    const seen: string[] = []
+    const loop = async (): Promise<void> => {
+      for await (const batch of consumer.batches({ signal: controller.signal })) {
+        seen.push(...valuesOf(batch))
+        controller.abort()
+      }
+    }
+    await expect(loop()).rejects.toMatchObject({ code: 'PAGELOG_ABORTED' })
+    expect(seen).toEqual(['a'])
+    expect(await take(consumer, 2)).toEqual(['b', 'c'])
+  })
+
   test('a wait ends by its signal, and the next one goes on', async () => {
     const broker = await brokerWith(1)
     const consumer = reading(broker, 0)

@@ -228,6 +228,8 @@ export class FakeBroker {
           producerId: error === undefined ? this.#nextProducerId++ : -1,
           producerEpoch: 0,
         }
+      case protocol.CreateTopics.key:
+        return this.#createTopics(body as protocol.CreateTopicsRequest, error)
       case protocol.Produce.key:
         return this.#produce(nodeId, body as protocol.ProduceRequest, error)
       case protocol.Fetch.key:
@@ -260,6 +262,18 @@ export class FakeBroker {
             errorCode: leaderId === -1 ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.NONE,
           })),
         }
+      }),
+    }
+  }
+
+  /** The error is that of the last topic; the others are made. */
+  #createTopics({ topics }: protocol.CreateTopicsRequest, error: number | undefined): object {
+    return {
+      topics: topics.map(({ name }, at) => {
+        if (error !== undefined && at === topics.length - 1) return { name, errorCode: error }
+        if (this.topics.has(name)) return { name, errorCode: ErrorCode.TOPIC_ALREADY_EXISTS }
+        this.addTopic(name, 1)
+        return { name, errorCode: 0 }
       }),
     }
   }

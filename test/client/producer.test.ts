@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { ErrorCode } from '../../src/base/index.ts'
 import { Producer, type ProducerOptions } from '../../src/client/index.ts'
+import { type Clock, nodeEnv, type Timer } from '../../src/env/index.ts'
 import { InitProducerId, Metadata, Produce, type ProduceRequest } from '../../src/protocol/index.ts'
 import { baseSequence, producerEpoch, producerId } from '../../src/record/index.ts'
 import { FakeBroker, type Fault } from './fake-broker.ts'
@@ -111,6 +112,18 @@ describe('delivery', () => {
     await vi.waitFor(() => expect(broker.partition('t', 0).values()).toEqual(['a']))
   })
 
+  test('acks=0: a connection that the broker closed is reason enough to ask for the leader', async () => {
+    const broker = await brokerWith(1, 2)
+    const producer = producerOf(broker, { acks: 0 })
+    await producer.send({ topic: 't', value: 'first' })
+    await broker.disconnectAll()
+    for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve))
+    broker.moveLeader('t', 0, 2)
+    const asked = broker.callsOf(Metadata).length
+    await producer.send({ topic: 't', value: 'lost, perhaps' })
+    await vi.waitFor(() => expect(broker.callsOf(Metadata).length).toBeGreaterThan(asked))
+  })
+
   test('a lingering batch goes when its time has come', async () => {
     const broker = await brokerWith(1)
     const producer = producerOf(broker, { lingerMs: 20 })
@@ -148,6 +161,20 @@ describe('failures that pass', () => {
     broker.inject(Produce, { kind: 'no answer' })
     await producer.send({ topic: 't', value: 'a' })
     expect(broker.partition('t', 0).values()).toEqual(['a'])
+  })
+
+  test('a pause that ends between two looks at the clock is not waited for for ever', async () => {
+    const broker = await brokerWith(1)
+    const { clock, network } = nodeEnv()
+    let looks = 0
+    // The pause of 5 ms is not over at the next look, and is at the one after.
+    const hasty: Clock = { ...clock, monotonicMs: () => clock.monotonicMs() + 3 * looks++ }
+    const random = { fraction: () => 0.5, bytes: (count: number) => new Uint8Array(count) }
+    const producer = producerOf(broker, { env: { clock: hasty, network, random } })
+    await producer.partitionsOf('t')
+    broker.inject(Produce, ...fails(ErrorCode.NOT_ENOUGH_REPLICAS))
+    expect((await producer.send({ topic: 't', value: 'a' })).offset).toBe(0)
+    expect(producer.stats.retries).toBe(1)
   })
 
   test('a leader that moved is found by asking for metadata', async () => {
@@ -360,6 +387,19 @@ describe('back-pressure', () => {
     expect(producer.stats).toMatchObject({ recordsDelivered: 2_000, bufferBytesUsed: 0 })
   })
 
+  test('a loop that waits for room never fails with records larger than a batch, late ones and others', async () => {
+    const broker = await brokerWith(1)
+    const producer = producerOf(broker, { bufferBytes: 10_000, batchBytes: 500 })
+    const value = 'x'.repeat(6_000)
+    for (let sent = 0; sent < 50; sent++) {
+      if (!producer.hasRoom) await producer.ready()
+      producer.send({ topic: 't', value })
+      expect(producer.stats.bufferBytesUsed).toBeLessThan(10_000 + 6_200)
+    }
+    await producer.flush()
+    expect(producer.stats).toMatchObject({ recordsDelivered: 50, bufferBytesUsed: 0 })
+  })
+
   test('a loop that does not wait is refused when memory is gone, and may go on later', async () => {
     const broker = await brokerWith(1)
     const producer = producerOf(broker, { bufferBytes: 2_000, batchBytes: 500 })
@@ -446,6 +486,44 @@ describe('close', () => {
     await vi.waitFor(() => expect(producer.stats.bufferBytesUsed).toBe(0))
   })
 
+  test('leaves no timer behind that would keep the process alive', async () => {
+    const broker = await brokerWith(1)
+    const pending = new Map<Timer, number>()
+    const { clock, network, random } = nodeEnv()
+    const counting: Clock = {
+      ...clock,
+      after(delayMs, callback) {
+        const timer = clock.after(delayMs, () => {
+          pending.delete(counted)
+          callback()
+        })
+        const counted: Timer = {
+          cancel() {
+            pending.delete(counted)
+            timer.cancel()
+          },
+        }
+        pending.set(counted, delayMs)
+        return counted
+      },
+    }
+    const producer = producerOf(broker, { env: { clock: counting, network, random } })
+    const delivery = producer.send({ topic: 't', value: 'a' })
+    await producer.close()
+    expect((await delivery).offset).toBe(0)
+    expect([...pending.values()].filter((delayMs) => delayMs > 1_000)).toEqual([])
+  })
+
+  test('and flush do not let linger what waited for metadata', async () => {
+    const broker = await brokerWith(1)
+    const producer = producerOf(broker, { lingerMs: 60_000, deliveryTimeoutMs: 100_000 })
+    producer.send({ topic: 't', value: 'a' })
+    await producer.flush()
+    producer.send({ topic: 't', value: 'b' })
+    await producer.close()
+    expect(broker.partition('t', 0).values()).toEqual(['a', 'b'])
+  })
+
   test('a producer that never sent closes at once', async () => {
     await new Producer({ bootstrap: '127.0.0.1:1' }).close()
   })
@@ -458,6 +536,7 @@ describe('settings', () => {
     [{ bootstrap: 'host' }],
     [{ bootstrap: 'host:0' }],
     [{ bootstrap: 'h:1', acks: 1, idempotent: true }],
+    [{ bootstrap: 'h:1', bufferBytes: 16_383 }],
     [{ bootstrap: 'h:1', maxInFlight: 6, idempotent: true }],
     [{ bootstrap: 'h:1', deliveryTimeoutMs: 10 }],
     [{ bootstrap: 'h:1', batchBytes: -1 }],

@@ -31,6 +31,21 @@ test('forgets on reset', async () => {
   expect(sampler.snapshot()).toMatchObject({ turns: 0, delayMs: { p50: 0, p99: 0, max: 0 } })
 })
 
+test('backs off when there is no work, and looks often again as soon as there is some', async () => {
+  const resting = startLoopSampler({ backsOff: true, quietTurns: 3 })
+  await expect.poll(() => resting.idle).toBe(true)
+  resting.busy()
+  expect(resting.idle).toBe(false)
+  await expect.poll(() => resting.idle).toBe(true)
+  resting.reset()
+  burn(80)
+  await expect.poll(() => resting.snapshot().turns).toBeGreaterThan(0)
+  expect(resting.snapshot().delayMs.max).toBeGreaterThan(20)
+  resting.close()
+  await expect.poll(() => sampler.snapshot().turns).toBeGreaterThan(3)
+  expect(sampler.idle).toBe(false)
+})
+
 test('process usage is that of this process', () => {
   const { cpuSeconds, rss } = processUsage()
   expect(cpuSeconds).toBeGreaterThan(0)

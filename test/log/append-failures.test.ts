@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { setLogAppendTime } from '../../src/record/index.ts'
+import { descriptors } from '../env/sockets.ts'
 import {
   batch,
   bytesOf,
@@ -127,9 +128,56 @@ describe('a full disk', () => {
     expect((await readAll(log)).length).toBe(3)
     await log.close()
   })
+
+  it('while the blocks of a new segment are reserved leaves no file behind that hides later records', async () => {
+    const failing = new FailingDisk()
+    const directory = await temporaryDirectory()
+    const settings = { ...defaults, segmentBytes: 400, preallocate: true }
+    const log = await openLog(directory, { env: failing.env, settings })
+    await log.append(batch({ value: 'x'.repeat(100) }), 0)
+    failing.fails = (operation, path) => (operation === 'allocate' ? diskFull(path) : undefined)
+    const before = descriptors()
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await expect(log.append(batch({ value: 'y'.repeat(300) }), 0)).rejects.toMatchObject({
+        code: 'PAGELOG_DISK_FULL',
+      })
+    }
+    expect(descriptors()).toBe(before)
+    failing.fails = () => undefined
+    await log.append(batch({ value: 'small' }), 0) // has room in the old segment
+    expect([log.segmentCount, log.logEndOffset]).toEqual([1, 2])
+    await log.close()
+    const again = await openLog(directory, { settings, cleanShutdown: true })
+    expect(again.logEndOffset).toBe(2)
+    expect((await readAll(again)).map((record) => record.value.length)).toEqual([100, 5])
+    await again.close()
+  })
 })
 
 describe('a failed write', () => {
+  it('beside the background work of a roll is not lost, nor is anything before it', async () => {
+    const failing = new FailingDisk()
+    const directory = await temporaryDirectory()
+    const settings = { ...defaults, segmentBytes: 200 }
+    const log = await openLog(directory, { env: failing.env, settings })
+    await log.append(batch({ value: 'x'.repeat(60) }), 0)
+    for (const isFull of [true, false]) {
+      const name = `${String(log.logEndOffset).padStart(20, '0')}.log`
+      const cause = isFull ? diskFull : storageError
+      failing.fails = (operation, path) => (operation === 'write' && path.endsWith(name) ? cause(path) : undefined)
+      const code = isFull ? 'PAGELOG_DISK_FULL' : 'PAGELOG_STORAGE'
+      await expect(log.append(batch({ value: 'y'.repeat(100) }), 0)).rejects.toMatchObject({ code })
+      failing.fails = () => undefined
+      if (isFull) expect(await log.append(batch({ value: 'z'.repeat(60) }), 0)).toMatchObject({ baseOffset: 1 })
+    }
+    expect(log.logEndOffset).toBe(2)
+    await log.close()
+    expect(log.recoveryPoint).toBeLessThanOrEqual(2)
+    const again = await openLog(directory, { settings, recoveryPoint: log.recoveryPoint })
+    expect((await readAll(again)).map((record) => record.value[0])).toEqual(['x', 'z'])
+    await again.close()
+  })
+
   it('takes the log offline for good', async () => {
     const failing = new FailingDisk()
     const failures: Error[] = []
@@ -189,6 +237,21 @@ describe('group commit', () => {
     await expect(log.append(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
     expect(log.logEndOffset).toBe(100)
     await log.close()
+  })
+
+  it('syncs the index files of a full segment, even when its records were synced before', async () => {
+    const failing = new FailingDisk()
+    const settings = { ...defaults, flushMessages: 1, segmentBytes: 200 }
+    const log = await openLog(await temporaryDirectory(), { env: failing.env, settings })
+    for (let index = 0; index < 30; index++) await log.append(batch({ value: 'x'.repeat(100) }), 0)
+    await log.close({ clean: false })
+    const written = failing.calls.filter((call) => call.operation === 'write' && call.path.endsWith('index'))
+    expect(written.length).toBeGreaterThan(10)
+    for (const { path } of written) {
+      expect(
+        failing.calls.findLastIndex((call) => call.operation === 'dataSync' && call.path === path),
+      ).toBeGreaterThan(failing.calls.findLastIndex((call) => call.operation === 'write' && call.path === path))
+    }
   })
 
   it('syncs within flush.ms', async () => {

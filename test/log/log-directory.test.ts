@@ -1,7 +1,19 @@
-import { mkdir, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, truncate, unlink, writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { LogDirectory, type LogDirectoryOptions } from '../../src/log/index.ts'
-import { batch, defaults, env, FailingDisk, readAll, storageError, temporaryDirectory } from './support.ts'
+import { batchesOf } from '../../src/record/index.ts'
+import { descriptors } from '../env/sockets.ts'
+import {
+  batch,
+  bytesOf,
+  defaults,
+  diskFull,
+  env,
+  FailingDisk,
+  readAll,
+  storageError,
+  temporaryDirectory,
+} from './support.ts'
 
 const ID = 'AAAAAAAAAAAAAAAAAAAAAQ'
 const open = (path: string, options: Partial<LogDirectoryOptions> = {}): Promise<LogDirectory> =>
@@ -157,6 +169,96 @@ describe('LogDirectory', () => {
     expect(await exists(`${path}/.kafka_cleanshutdown`)).toBe(false)
     const again = await open(path)
     expect(again.get('t', 1)?.logEndOffset).toBe(1)
+    await again.close()
+  })
+
+  it('goes offline when a partition cannot be begun, but not because the disk is full', async () => {
+    for (const cause of [diskFull, storageError]) {
+      const path = await temporaryDirectory()
+      const failing = new FailingDisk()
+      const directory = await open(path, { env: failing.env })
+      for (const [index, failed] of ['replaceFile', 'open', 'leader-epoch-checkpoint', 'syncDirectory'].entries()) {
+        if (directory.offline) break
+        failing.fails = (operation, file) => (operation === failed || file.endsWith(failed) ? cause(file) : undefined)
+        const before = descriptors()
+        await expect(directory.create('t', index, ID)).rejects.toMatchObject({ code: cause('').code })
+        expect(descriptors()).toBe(before)
+        failing.fails = () => undefined
+      }
+      expect(directory.offline).toBe(cause === storageError)
+      if (cause === diskFull) expect((await directory.create('t', 0, ID)).logEndOffset).toBe(0)
+      await directory.close()
+    }
+  })
+
+  it('gives room back on a full disk, by removing a partition', async () => {
+    const path = await temporaryDirectory()
+    const failing = new FailingDisk()
+    const directory = await open(path, { env: failing.env })
+    const log = await directory.create('t', 0, ID)
+    for (let index = 0; index < 10; index++) await log.append(batch(), 0)
+    await log.flush()
+    failing.fails = (operation, file) => (operation === 'replaceFile' ? diskFull(file) : undefined)
+    await directory.remove('t', 0)
+    expect([directory.offline, await readdir(path)]).toEqual([false, expect.not.arrayContaining(['t-0'])])
+    await expect(directory.create('t', 0, ID)).rejects.toMatchObject({ code: 'PAGELOG_DISK_FULL' })
+    failing.fails = () => undefined
+    await (await directory.create('t', 0, ID)).append(batch(), 0)
+    await directory.close({ clean: false })
+    const again = await open(path)
+    expect([again.damaged.size, again.get('t', 0)?.logEndOffset]).toEqual([0, 1])
+    await again.close()
+  })
+
+  it('begins a partition again only after the one of that name is gone, even while somebody reads it', async () => {
+    const path = await temporaryDirectory()
+    const directory = await open(path)
+    const log = await directory.create('t', 0, ID)
+    await log.append(batch({ count: 5, value: 'old' }), 0)
+    const slice = await log.read(0, 1000)
+    const removing = directory.remove('t', 0)
+    const fresh = await directory.create('t', 0, 'AAAAAAAAAAAAAAAAAAAAAg')
+    expect(fresh.logEndOffset).toBe(0)
+    await removing
+    await fresh.append(batch({ value: 'new' }), 0)
+    expect(directory.topicId('t', 0)).toBe('AAAAAAAAAAAAAAAAAAAAAg')
+    expect([...batchesOf(await bytesOf(slice.regions))].map((one) => one.recordCount)).toEqual([5])
+    await directory.close()
+    const again = await open(path)
+    expect(await readAll(again.get('t', 0)!)).toEqual([{ offset: 0, value: 'new' }])
+    await again.close()
+  })
+
+  it('tells of a partition that lost synced records, after a clean shutdown too', async () => {
+    for (const clean of [true, false]) {
+      const path = await temporaryDirectory()
+      const directory = await open(path)
+      const log = await directory.create('t', 0, ID)
+      await log.append(batch({ count: 2 }), 0)
+      const end = log.size
+      await log.append(batch({ count: 3 }), 0)
+      await directory.close()
+      if (!clean) await unlink(`${path}/.kafka_cleanshutdown`)
+      await truncate(`${path}/t-0/00000000000000000000.log`, end)
+      const again = await open(path)
+      expect(again.damaged.get('t-0')).toMatchObject({ code: 'PAGELOG_CORRUPT', offset: 2 })
+      await again.close()
+    }
+  })
+
+  it('keeps nothing open when it cannot be opened', async () => {
+    const path = await temporaryDirectory()
+    const directory = await open(path)
+    for (let index = 0; index < 20; index++) await directory.create('t', index, ID)
+    await directory.close()
+    const failing = new FailingDisk()
+    failing.fails = (operation, file) =>
+      operation === 'open' && file.includes('t-15/') ? storageError(file) : undefined
+    const before = descriptors()
+    await expect(open(path, { env: failing.env })).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
+    expect(descriptors()).toBe(before)
+    const again = await open(path)
+    expect(again.partitions().length).toBe(20)
     await again.close()
   })
 

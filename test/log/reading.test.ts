@@ -1,3 +1,4 @@
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { batchesOf } from '../../src/record/index.ts'
 import { batch, bytesOf, defaults, openLog, readAll, temporaryDirectory } from './support.ts'
@@ -76,6 +77,50 @@ describe('reading', () => {
     await log.close()
     const again = await openLog(directory, { settings, cleanShutdown: true })
     expect((await readAll(again, 0, 200)).length).toBe(1200)
+    await again.close()
+  })
+
+  it('goes on behind segments that compaction has emptied', async () => {
+    const { log, directory } = await filled(1)
+    await log.close()
+    const later = await temporaryDirectory()
+    const other = await openLog(later, { logStartOffset: 30 })
+    await other.append(batch({ value: 'later' }), 0)
+    await other.close()
+    for (const empty of [10, 20]) await writeFile(`${directory}/${String(empty).padStart(20, '0')}.log`, '')
+    const name = '00000000000000000030.log'
+    await copyFile(`${later}/${name}`, `${directory}/${name}`)
+    const again = await openLog(directory, { cleanShutdown: true })
+    for (const offset of [3, 5, 10, 15, 20, 25, 30]) {
+      const slice = await again.read(offset, 1000)
+      expect([...batchesOf(await bytesOf(slice.regions))].map((one) => one.baseOffset)).toEqual([30])
+    }
+    await again.close()
+  })
+
+  it('does not hold the event loop for a search that no index shortens', async () => {
+    const { log } = await filled(3000, { ...defaults, indexIntervalBytes: 2_000_000_000 })
+    const slice = log.read(8500, 1000)
+    expect(slice).toBeInstanceOf(Promise)
+    const [first] = [...batchesOf(await bytesOf((await slice).regions))]
+    expect(first!.baseOffset).toBe(8499)
+    await log.close()
+  })
+
+  it('by time is not led astray by a damaged offset index', async () => {
+    const directory = await temporaryDirectory()
+    const settings = { ...defaults, segmentBytes: 2000, indexIntervalBytes: 50 }
+    const log = await openLog(directory, { settings })
+    for (let index = 0; index < 60; index++) await log.append(batch({ timestampMs: 1000 + index }), 0)
+    await log.close()
+    const path = `${directory}/00000000000000000000.index`
+    const index = await readFile(path)
+    for (let at = 7; at < index.length; at += 8) index[at]! ^= 4
+    await writeFile(path, index)
+    const again = await openLog(directory, { settings, cleanShutdown: true })
+    for (let offset = 0; offset < 60; offset++) {
+      expect(await again.offsetForTime(1000 + offset)).toMatchObject({ offset, timestamp: 1000 + offset })
+    }
     await again.close()
   })
 })

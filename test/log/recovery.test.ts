@@ -1,4 +1,4 @@
-import { readFile, truncate, unlink, writeFile } from 'node:fs/promises'
+import { readdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { writeInt64 } from '../../src/record/index.ts'
 import { batch, defaults, openLog, readAll, temporaryDirectory } from './support.ts'
@@ -87,6 +87,46 @@ describe('after a crash', () => {
     await expect(readFile(`${directory}/00000000000000000010.snapshot`)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
+  it('an empty last segment goes on where the one before it ended', async () => {
+    const { directory } = await crashedLog()
+    await writeFile(`${directory}/00000000000000000015.log`, '')
+    for (const options of [{}, { recoveryPoint: 15 }, { cleanShutdown: true }]) {
+      const log = await openLog(directory, options)
+      expect([log.logEndOffset, log.segmentCount, log.recovery.reason]).toEqual([15, 2, undefined])
+      expect((await readAll(log)).length).toBe(15)
+      await log.close()
+    }
+  })
+
+  it('index files that reach beyond the log lead nowhere', async () => {
+    const { directory, path, content, ends } = await crashedLog()
+    const longer = await openLog(directory, { settings: { ...defaults, indexIntervalBytes: 1 } })
+    for (let index = 0; index < 20; index++) await longer.append(batch({ timestampMs: 1_800_000_000_000 + index }), 0)
+    await longer.close()
+    await writeFile(path, content.subarray(0, ends[4]!))
+    for (const cleanShutdown of [false, true]) {
+      const log = await openLog(directory, { cleanShutdown })
+      expect((await readAll(log)).length).toBe(12)
+      expect(await log.offsetForTime(1_800_000_000_000)).toBeUndefined()
+      expect(await log.offsetForTime(1_700_000_000_000)).toMatchObject({ offset: 0 })
+      await log.close({ clean: false })
+    }
+  })
+
+  it('a leader epoch that begins beyond the end is forgotten, one that begins there is kept', async () => {
+    const { directory, path, content, ends } = await crashedLog()
+    await writeFile(`${directory}/leader-epoch-checkpoint`, '0\n2\n0 0\n7 12\n')
+    await writeFile(path, content.subarray(0, ends[4]!))
+    const kept = await openLog(directory)
+    expect(kept.leaderEpoch).toBe(7)
+    await kept.close({ clean: false })
+    await writeFile(path, content.subarray(0, ends[3]!))
+    const log = await openLog(directory)
+    expect([log.logEndOffset, log.leaderEpoch, log.recovery.reason]).toEqual([9, 0, undefined])
+    await log.close()
+    expect(await readFile(`${directory}/leader-epoch-checkpoint`, 'utf8')).toBe('0\n1\n0 0\n')
+  })
+
   it('a segment whose end was never written ends the log there', async () => {
     const directory = await temporaryDirectory()
     const settings = { ...defaults, segmentBytes: 400 }
@@ -137,6 +177,34 @@ describe('damage below the recovery point', () => {
     const { directory, path, content, ends } = await crashedLog()
     await writeFile(path, content.subarray(0, ends[2]!))
     await expect(openLog(directory, { recoveryPoint: 9 })).rejects.toMatchObject({ code: 'PAGELOG_CORRUPT' })
+  })
+
+  it('is that also after a clean shutdown', async () => {
+    const { directory, path, content, ends } = await crashedLog()
+    await writeFile(path, content.subarray(0, ends[2]!))
+    const opened = openLog(directory, { recoveryPoint: 15, cleanShutdown: true })
+    await expect(opened).rejects.toMatchObject({ code: 'PAGELOG_CORRUPT', path })
+    expect((await readFile(path)).length).toBe(ends[2])
+  })
+
+  it('is a log without any segment, which is not begun anew', async () => {
+    for (const cleanShutdown of [false, true]) {
+      const { directory, path } = await crashedLog()
+      await unlink(path)
+      const opened = openLog(directory, { recoveryPoint: 9, cleanShutdown })
+      await expect(opened).rejects.toMatchObject({ code: 'PAGELOG_CORRUPT' })
+      expect((await readdir(directory)).includes(SEGMENT)).toBe(false)
+    }
+  })
+
+  it('is a segment that begins before the end of the one in front of it', async () => {
+    const { directory } = await crashedLog()
+    await writeFile(`${directory}/00000000000000000006.log`, '')
+    await expect(openLog(directory, { cleanShutdown: true })).rejects.toMatchObject({ code: 'PAGELOG_CORRUPT' })
+    await expect(openLog(directory, { recoveryPoint: 15 })).rejects.toMatchObject({ code: 'PAGELOG_CORRUPT' })
+    const cut = await openLog(directory)
+    expect([cut.logEndOffset, cut.segmentCount]).toEqual([15, 1])
+    await cut.close()
   })
 
   it('is a batch at a wrong offset, which no CRC covers', async () => {

@@ -86,7 +86,16 @@ export async function readAll(log: Log, offset = log.logStartOffset, maxBytes = 
 }
 
 /** What a failing disk may fail. */
-export type Operation = 'write' | 'dataSync' | 'truncate' | 'open' | 'replaceFile' | 'syncDirectory' | 'read'
+export type Operation =
+  | 'write'
+  | 'dataSync'
+  | 'truncate'
+  | 'open'
+  | 'replaceFile'
+  | 'syncDirectory'
+  | 'read'
+  | 'allocate'
+  | 'rename'
 
 /**
  * The real disk, on which `fails` decides call by call which operations fail and how. A write that is refused leaves
@@ -105,7 +114,7 @@ export class FailingDisk {
       readFile: (path) => inner.readFile(path),
       replaceFile: (path, content) => this.#guard('replaceFile', path, () => inner.replaceFile(path, content)),
       status: (path) => inner.status(path),
-      rename: (from, to) => inner.rename(from, to),
+      rename: (from, to) => this.#guard('rename', from, () => inner.rename(from, to)),
       unlink: (path) => inner.unlink(path),
       list: (directory) => inner.list(directory),
       makeDirectory: (path) => inner.makeDirectory(path),
@@ -154,7 +163,7 @@ export class FailingDisk {
       tryRead: (into, position) => inner.tryRead(into, position),
       dataSync: () => guard('dataSync', () => inner.dataSync()),
       truncate: (size) => guard('truncate', () => inner.truncate(size)),
-      allocate: (position, length) => inner.allocate(position, length),
+      allocate: (position, length) => guard('allocate', () => inner.allocate(position, length)),
       dropCache: (position, length) => inner.dropCache(position, length),
       region: (position, length) => inner.region(position, length),
       close: () => inner.close(),

@@ -175,6 +175,43 @@ describe('what closes it', () => {
     expect(closes.length).toBe(1)
   })
 
+  test.each([
+    ['a handler that rejects', framed(10, 1)],
+    ['bytes that are no frame', Buffer.from([0xff, 0xff, 0xff, 0xff, 1, 2, 3])],
+  ])('%s: requests before it are answered first, none after it is looked at', async (_what, offence) => {
+    const { stream, requests, closes } = serve()
+    stream.arrive(framed(10))
+    stream.readAll()
+    stream.arrive(offence)
+    stream.readAll()
+    requests[1]?.refuse(new Error('no'))
+    await turn()
+    stream.arrive(framed(10, 2))
+    stream.readAll()
+    expect(stream.closed).toBe(false)
+    expect(requests.length).toBeLessThanOrEqual(2)
+    requests[0]!.answer([Buffer.from('a')])
+    await turn()
+    expect(stream.sent.map(({ parts }) => textOf(parts))).toEqual(['a'])
+    expect(stream.closed).toBe(false)
+    stream.take()
+    await turn()
+    expect(stream.closed).toBe(true)
+    expect(closes).toEqual([expect.any(Error)])
+  })
+
+  test('a peer that goes away before the answers that a fault waits for', async () => {
+    const { stream, requests, closes } = serve()
+    stream.arrive(framed(10))
+    stream.arrive(Buffer.from([0xff, 0xff, 0xff, 0xff]))
+    stream.readAll()
+    requests[0]!.answer([Buffer.from('a')])
+    await turn()
+    stream.end_(new Error('reset'))
+    await turn()
+    expect(closes).toEqual([expect.objectContaining({ code: 'PAGELOG_PROTOCOL' })])
+  })
+
   test('bytes that are no frame: one line', () => {
     const { stream, lines, closes } = serve()
     stream.arrive(Buffer.from([0xff, 0xff, 0xff, 0xff, 1, 2, 3]))

@@ -164,6 +164,21 @@ describe('what is not a frame', () => {
     })
   }
 
+  test('gives the memory back at once, though the stream lives on', () => {
+    const pool = new SlabPool()
+    const peer = receive(pool)
+    warm(peer, 200 * KiB)
+    const before = pool.heldBytes
+    peer.stream.arrive(framed(200 * KiB).subarray(0, 100 * KiB))
+    peer.stream.readAll(64 * KiB)
+    expect(pool.heldBytes).toBeGreaterThan(before)
+    peer.stream.arrive(Buffer.concat([framed(200 * KiB).subarray(100 * KiB), Buffer.alloc(4, 0xff)]))
+    peer.stream.readAll(64 * KiB)
+    peer.frames.pop()!.release()
+    expect(peer.ends.map(codeOf)).toEqual(['PAGELOG_PROTOCOL'])
+    expect(pool.heldBytes).toBe(before)
+  })
+
   test('the limit itself is allowed', () => {
     const { stream, frames } = receive(new SlabPool(), MiB)
     stream.arrive(framed(MiB))

@@ -8,12 +8,19 @@
  * The scheduler's numbers are the first two fields of /proc/self/task/<tid>/schedstat (nanoseconds on the CPU, and
  * runnable but waiting); where there is no such file the delay is taken whole and cpu is not known. For the main thread
  * only: its thread id is the process id. Two hundred wake-ups and small reads a second cost an idle process about 2 % of
- * a core (measured on a virtual machine).
+ * a core (measured on a virtual machine). One that backs off therefore looks every 100 ms after a second without work,
+ * and again every 5 ms from the moment `busy` tells of some, so that what follows is seen; quiet time then counts for
+ * less among the turns. A turn that nobody tells of may pass unseen between two of the rare looks.
  */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 
 const PERIOD_MS = 5
+const IDLE_PERIOD_MS = 100
+/** So many turns without work make it back off. */
+const QUIET_TURNS = 200
+/** Less CPU time than this between two looks is no work: the looks themselves take some. */
+const QUIET_CPU_MS = 1
 
 /** Milliseconds over all turns seen. */
 export interface Distribution {
@@ -31,13 +38,18 @@ export interface LoopDelay {
 
 export interface LoopSampler {
   snapshot(): LoopDelay
+  /** There is work now. Cheap: to be called for every request. */
+  busy(): void
+  /** Whether it has backed off. */
+  readonly idle: boolean
   /** Forgets what was measured so far. */
   reset(): void
   close(): void
 }
 
-export function startLoopSampler(): LoopSampler {
-  return new TimerSampler()
+/** `backsOff`: looks seldom while there is no work; whoever sets it calls `busy`. */
+export function startLoopSampler(options: { backsOff?: boolean; quietTurns?: number } = {}): LoopSampler {
+  return new TimerSampler(options.backsOff === true ? (options.quietTurns ?? QUIET_TURNS) : Number.POSITIVE_INFINITY)
 }
 
 /** CPU time and memory of this process. */
@@ -50,15 +62,26 @@ class TimerSampler implements LoopSampler {
   readonly #delay = new Histogram()
   readonly #cpu = new Histogram()
   readonly #schedule = ScheduleFile.open()
-  readonly #timer: NodeJS.Timeout
-  #firedMs = performance.now()
+  readonly #quietTurnsMax: number
+  #timer: NodeJS.Timeout | undefined
+  #periodMs = 0
+  #quietTurns = 0
+  #firedMs = 0
   #cpuMs = 0
   #waitedMs = 0
 
-  constructor() {
-    this.#readSchedule()
-    this.#timer = setInterval(() => this.#fired(), PERIOD_MS)
-    this.#timer.unref()
+  constructor(quietTurnsMax: number) {
+    this.#quietTurnsMax = quietTurnsMax
+    this.#look(PERIOD_MS)
+  }
+
+  get idle(): boolean {
+    return this.#periodMs === IDLE_PERIOD_MS
+  }
+
+  busy(): void {
+    this.#quietTurns = 0
+    if (this.idle) this.#look(PERIOD_MS)
   }
 
   snapshot(): LoopDelay {
@@ -70,6 +93,7 @@ class TimerSampler implements LoopSampler {
   reset(): void {
     this.#delay.clear()
     this.#cpu.clear()
+    this.busy()
   }
 
   close(): void {
@@ -77,13 +101,24 @@ class TimerSampler implements LoopSampler {
     this.#schedule?.close()
   }
 
+  /** From now on every `periodMs`. */
+  #look(periodMs: number): void {
+    clearInterval(this.#timer)
+    this.#periodMs = periodMs
+    this.#readSchedule()
+    this.#firedMs = performance.now()
+    this.#timer = setInterval(() => this.#fired(), periodMs).unref()
+  }
+
   #fired(): void {
     const nowMs = performance.now()
-    const lateMs = nowMs - this.#firedMs - PERIOD_MS
+    const lateMs = nowMs - this.#firedMs - this.#periodMs
     this.#firedMs = nowMs
     const { cpuMs, waitedMs } = this.#readSchedule()
     this.#delay.add(Math.max(0, lateMs - waitedMs))
     this.#cpu.add(cpuMs)
+    if (cpuMs >= QUIET_CPU_MS) this.busy()
+    else if (++this.#quietTurns >= this.#quietTurnsMax && !this.idle) this.#look(IDLE_PERIOD_MS)
   }
 
   /** Growth since the last call. */

@@ -158,6 +158,14 @@ export class Outbox {
     this.#duplicate = undefined
   }
 
+  /**
+   * Nothing can be sent any more. A socket that failed has closed its descriptor some time before its `close` event ends
+   * the outbox: meanwhile the number may be another socket's.
+   */
+  #isOver(): boolean {
+    return this.#closed !== undefined || this.#socket.destroyed || this.#socket.errored !== null
+  }
+
   #isIdle(): boolean {
     return this.#queue.length === 0 && !this.#writing
   }
@@ -177,7 +185,7 @@ export class Outbox {
 
   /** Goes on until a step waits for the kernel or the pool. */
   #advance(): void {
-    while (!this.#writing && !this.#calling && this.#closed === undefined && this.#queue.length > 0) {
+    while (!this.#writing && !this.#calling && !this.#isOver() && this.#queue.length > 0) {
       if (this.#turnBytes >= TURN_BYTES) {
         this.#schedule()
         return
@@ -256,7 +264,7 @@ export class Outbox {
     this.#calling = true
     region.file.read(into, region.position + sending.position).then(
       (count) => {
-        if (this.#callIsOver()) return
+        if (this.#callIsOver() || this.#isOver()) return
         if (count < length) return this.#onFailure(endedEarly(region))
         this.#socketFull = false
         sending.pass(length)
@@ -327,7 +335,7 @@ export class Outbox {
       if (last > 0) this.#socket.uncork()
     }
     // Mostly the kernel takes all at once; the callback comes a little later then, and finds nothing to do.
-    if (this.#socket.writableLength === 0) this.#written()
+    if (this.#socket.writableLength === 0 && !this.#isOver()) this.#written()
   }
 
   readonly #onWritten = (error?: Error | null): void => {
