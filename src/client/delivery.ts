@@ -37,6 +37,13 @@ export class Delivery implements PromiseLike<RecordMetadata> {
     return this.batch.done.then((receipt) => this.#metadata(receipt)).then(onDelivered, onFailed)
   }
 
+  /** As a promise's: what becomes of a delivery that failed. */
+  catch<Failure = never>(
+    onFailed?: ((error: unknown) => Failure | PromiseLike<Failure>) | null,
+  ): Promise<RecordMetadata | Failure> {
+    return this.then(undefined, onFailed)
+  }
+
   #metadata(receipt: BatchReceipt): RecordMetadata {
     return {
       topic: receipt.topic,

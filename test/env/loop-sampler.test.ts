@@ -25,6 +25,22 @@ test('sees a turn that held the event loop', async () => {
   expect(delayMs.p99).toBeLessThanOrEqual(delayMs.max)
 })
 
+test('counts the CPU time of a turn, not of all turns between two looks', async () => {
+  sampler.reset()
+  let turns = 0
+  await new Promise<void>((resolve) => {
+    const turn = (): void => {
+      burn(0.2)
+      if (++turns === 400) resolve()
+      else setImmediate(turn)
+    }
+    turn()
+  })
+  const { cpuMs } = sampler.snapshot()
+  // 5 ms of short turns are busy all through, yet each is short.
+  if (cpuMs) expect(cpuMs.p50).toBeLessThan(2.5)
+})
+
 test('forgets on reset', async () => {
   await expect.poll(() => sampler.snapshot().turns).toBeGreaterThan(0)
   sampler.reset()
