@@ -13,3 +13,14 @@ export class InvariantError extends Error {
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new InvariantError(message)
 }
+
+/**
+ * Ends the process if `error` is a broken invariant: it is thrown where no promise and no handler can catch it. For
+ * places that turn whatever was thrown into an answer.
+ */
+export function surfaceInvariant(error: unknown): void {
+  if (!(error instanceof InvariantError)) return
+  queueMicrotask(() => {
+    throw error
+  })
+}

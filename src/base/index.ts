@@ -1,5 +1,5 @@
 /** base: assertions, the error families, Kafka's error-code table, the settings-table type. Imports nothing. */
-export { assert, InvariantError } from './assert.ts'
+export { assert, InvariantError, surfaceInvariant } from './assert.ts'
 export { ErrorCode, type ErrorName, errorOf, type KafkaError, kafkaErrors } from './error-codes.ts'
 export { type ErrorFields, hasCode, type OperatingErrorCode, PagelogError } from './errors.ts'
 export { type Logger, silentLogger } from './logger.ts'

@@ -7,7 +7,7 @@
  * - Anything else that a handler did not foresee is logged as an error and closes the connection.
  * Each of them is one log line.
  */
-import { ErrorCode, InvariantError, PagelogError } from '../base/index.ts'
+import { ErrorCode, InvariantError, PagelogError, surfaceInvariant } from '../base/index.ts'
 import type { Part } from '../env/index.ts'
 import type { Frame } from '../net/index.ts'
 import { ApiVersions, decodeRequestHeader, encodeResponse, supports } from '../protocol/index.ts'
@@ -77,10 +77,7 @@ export class Dispatcher {
   #failed(error: unknown, session: Session): unknown {
     session.refused = true
     if (error instanceof InvariantError) {
-      // Thrown where no promise and no handler of ours can catch it.
-      queueMicrotask(() => {
-        throw error
-      })
+      surfaceInvariant(error)
       return error
     }
     const { refusals, counters, logger } = this.#broker

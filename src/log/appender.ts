@@ -8,7 +8,7 @@
  * offset and the producer state go back to what is visible. A full disk leaves it at that; any other failure takes the
  * log offline.
  */
-import { ErrorCode, hasCode, PagelogError } from '../base/index.ts'
+import { ErrorCode, hasCode, PagelogError, surfaceInvariant } from '../base/index.ts'
 import {
   ATTRIBUTES_AT,
   BATCH_HEADER_BYTES,
@@ -42,6 +42,8 @@ export class Appender {
   readonly #listeners = new Set<() => void>()
   /** Exclusive; the offset of the next batch, ahead of the log end offset by what is queued. */
   #nextOffset: number
+  /** The newest leader epoch, of what is queued as well. */
+  #newestEpoch: number
   #pumping: Promise<void> | undefined
   readonly #sealing = new Set<Promise<void>>()
 
@@ -49,6 +51,7 @@ export class Appender {
     this.#state = state
     this.#flusher = flusher
     this.#nextOffset = state.logEndOffset
+    this.#newestEpoch = state.epochs.latest
   }
 
   append(batch: Uint8Array, leaderEpoch: number): Promise<AppendResult> {
@@ -82,6 +85,7 @@ export class Appender {
       producerBatch,
     })
     this.#nextOffset = lastOffset + 1
+    this.#newestEpoch = leaderEpoch
     this.#queue.push(pending)
     this.#pumping ??= this.#pump()
     return pending.promise
@@ -120,9 +124,9 @@ export class Appender {
 
   /** Epochs never decrease along a log (reliability L2). */
   #epochRefusal(leaderEpoch: number): PagelogError | undefined {
-    const latest = this.#state.epochs.latest
-    return leaderEpoch < latest
-      ? refused(ErrorCode.FENCED_LEADER_EPOCH, `leader epoch ${leaderEpoch} is older than the log's ${latest}`)
+    const newest = this.#newestEpoch
+    return leaderEpoch < newest
+      ? refused(ErrorCode.FENCED_LEADER_EPOCH, `leader epoch ${leaderEpoch} is older than the log's ${newest}`)
       : undefined
   }
 
@@ -164,6 +168,7 @@ export class Appender {
     try {
       while (!this.#queue.isEmpty) await this.#writeGroup()
     } catch (error) {
+      surfaceInvariant(error)
       if (!hasCode(error, 'PAGELOG_DISK_FULL')) this.#state.fail(error as Error)
       this.#voidQueue(error as Error)
     } finally {
@@ -227,9 +232,9 @@ export class Appender {
   async #roll(baseOffset: number): Promise<void> {
     const state = this.#state
     const sealed = state.segments.active
-    state.hasUnsyncedNames = true // of a file that could not be created, too: it was removed again
-    const segment = await Segment.create(state.context, baseOffset)
-    state.hasUnsyncedNames = true
+    const segment = await Segment.create(state.context, baseOffset).finally(() => {
+      state.hasUnsyncedNames = true // a file that was removed again counts as well
+    })
     state.segments.add(segment)
     const sealing = this.#seal(sealed, baseOffset)
       .catch((error: Error) => state.fail(error))
@@ -240,6 +245,7 @@ export class Appender {
   async #seal(sealed: Segment, endOffset: number): Promise<void> {
     const state = this.#state
     await sealed.saveIndexes()
+    state.hasUnsyncedNames = true // of the index files, also when the records are synced already
     await this.#flusher.flush(endOffset)
     if (!state.isClosed) state.segments.noteLoaded(sealed, (one) => one.nextOffset <= state.recoveryPoint)
   }
@@ -250,6 +256,7 @@ export class Appender {
     state.producers.rollback()
     state.writtenEndOffset = state.logEndOffset
     this.#nextOffset = state.logEndOffset
+    this.#newestEpoch = state.epochs.latest
     for (const append of failed) append.reject(error)
   }
 }

@@ -69,7 +69,8 @@ export class Flusher {
       state.hasUnsyncedNames = false
       for (const segment of [...state.segments.all]) {
         const isBehind = segment.nextOffset <= state.recoveryPoint && segment !== state.segments.active
-        if (!isBehind && segment.baseOffset < target) await segment.sync()
+        const isSynced = isBehind && !segment.hasUnsyncedIndexes
+        if (!isSynced && segment.baseOffset < target) await segment.sync()
       }
       if (hadUnsyncedNames) await state.context.disk.syncDirectory(state.context.directory)
       state.recoveryPoint = Math.max(state.recoveryPoint, target)

@@ -88,6 +88,11 @@ export class Segment {
     return this.#file
   }
 
+  /** Index files were written that `sync` has not covered yet. */
+  get hasUnsyncedIndexes(): boolean {
+    return this.#hasUnsyncedIndexes
+  }
+
   async openFile(): Promise<File> {
     this.#file ??= await this.#context.disk.open(this.path, 'write')
     return this.#file
@@ -158,10 +163,12 @@ export class Segment {
     }
   }
 
-  /** fdatasync of the batches, and of the index files written since the last one. */
+  /** fdatasync of the batches, and of the index files written since the last one. One that was not open is not afterwards. */
   async sync(): Promise<void> {
+    const wasOpen = this.#file !== undefined
     const file = await this.openFile()
     await file.dataSync()
+    if (!wasOpen && !this.isLoaded && this.pins === 0) await this.unload()
     if (!this.#hasUnsyncedIndexes) return
     this.#hasUnsyncedIndexes = false
     for (const suffix of ['.index', '.timeindex']) {

@@ -24,6 +24,8 @@ export interface ReadOptions {
 
 /** Read at once in a search: index.interval.bytes' worth of small batches and the header behind them. */
 const SCAN_BYTES = 4096 + BATCH_HEADER_BYTES
+/** In one turn of the event loop; more are needed only where the index is sparse or gone. */
+const READS_AT_ONCE_MAX = 32
 /** Base offset and length. */
 const SIZE_BYTES = 12
 const HINTS = 8
@@ -78,7 +80,8 @@ export class SliceReader {
     const hinted = this.#hinted(segment, offset)
     if (hinted !== undefined) return hinted
     const search = new Search(segment, offset)
-    while (!search.isOver) {
+    for (let reads = 0; !search.isOver; reads++) {
+      if (reads === READS_AT_ONCE_MAX) return WOULD_WAIT
       const wanted = Math.min(SCAN_BYTES, segment.size - search.position)
       const chunk = wanted === SCAN_BYTES ? this.#scratch : this.#scratch.subarray(0, wanted)
       const count = segment.file.tryRead(chunk, search.position)
@@ -124,10 +127,12 @@ export class SliceReader {
     return search.result
   }
 
-  /** `segment` ends before the batch wanted: it is the first of the next one. */
+  /** `segment` ends before the batch wanted: it is the first of the next one that has any (compaction may empty some). */
   #readNext(segment: Segment, offset: number, maxBytes: number, options: ReadOptions): Slice | Promise<Slice> {
-    const next = this.#state.segments.after(segment)
-    if (next === undefined || next.size === 0) return { regions: [], byteLength: 0, startOffset: offset }
+    const { segments } = this.#state
+    let next = segments.after(segment)
+    while (next?.size === 0) next = segments.after(next)
+    if (next === undefined) return { regions: [], byteLength: 0, startOffset: offset }
     const isLoaded = next.isLoaded
     const slice = isLoaded ? this.#slice(next, 0, { offset, maxBytes, options }) : undefined
     return slice ?? this.#readSlowly(next.baseOffset, maxBytes, options)

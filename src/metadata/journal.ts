@@ -74,7 +74,10 @@ export class Journal {
     this.#size += entry.length
   }
 
-  /** Replaces all entries by one; the old file stays valid until the new one is durable. One call at a time. */
+  /**
+   * Replaces all entries by one; the old file stays valid until the new one is durable. One call at a time. After
+   * PAGELOG_DISK_FULL everything is as before.
+   */
   async compact(payload: string): Promise<void> {
     if (this.#failure) throw this.#failure
     const entry = encodeEntry(payload)
@@ -84,10 +87,16 @@ export class Journal {
       this.#file = await this.#disk.open(this.#path, 'write')
       await old.close()
     } catch (error) {
-      // Which of the two files is in place is unknown, so no later entry may be appended to either.
-      throw this.#failed(error, true)
+      // Unless the old file is known to be in place, no later entry may be appended to either of the two.
+      throw this.#failed(error, !(await this.#isInPlace(entry.length)))
     }
     this.#size = entry.length
+  }
+
+  /** Whether the file under the name is ours still, and not the one of `newSize` bytes that was to replace it. */
+  async #isInPlace(newSize: number): Promise<boolean> {
+    const status = await this.#disk.status(this.#path).catch(() => undefined)
+    return status?.size === this.#size && newSize !== this.#size
   }
 
   async close(): Promise<void> {

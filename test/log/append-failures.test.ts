@@ -40,6 +40,41 @@ describe('a batch that the log does not take', () => {
     await log.close()
   })
 
+  it('is refused by its leader epoch, also while a newer one is only queued', async () => {
+    const failing = new FailingDisk()
+    const log = await openLog(await temporaryDirectory(), { env: failing.env })
+    failing.hold()
+    const queued = [log.append(batch(), 0), log.append(batch(), 5)]
+    await expect(log.append(batch(), 4)).rejects.toMatchObject({ code: 'PAGELOG_REFUSED', kafkaCode: 74 })
+    failing.fails = (operation, path) => (operation === 'write' ? diskFull(path) : undefined)
+    failing.release()
+    for (const outcome of await Promise.allSettled(queued)) expect(outcome.status).toBe('rejected')
+    failing.fails = () => undefined
+    expect(log.leaderEpoch).toBe(0) // that of the failed append is void
+    expect(await log.append(batch(), 4)).toMatchObject({ baseOffset: 0 })
+    await log.close()
+  })
+
+  it('is refused after close, those before are still written, also when that begins segments', async () => {
+    for (const clean of [true, false]) {
+      const failing = new FailingDisk()
+      const directory = await temporaryDirectory()
+      const settings = { ...defaults, segmentBytes: 300 }
+      const log = await openLog(directory, { env: failing.env, settings })
+      failing.hold()
+      const appends = Array.from({ length: 20 }, () => log.append(batch({ value: 'x'.repeat(100) }), 0))
+      const closing = log.close({ clean })
+      await expect(log.append(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
+      failing.release()
+      const results = await Promise.all(appends)
+      expect(results.map((result) => result.baseOffset)).toEqual(appends.map((_, index) => index))
+      await closing
+      const again = await openLog(directory, { settings, cleanShutdown: clean })
+      expect((await readAll(again)).length).toBe(20)
+      await again.close()
+    }
+  })
+
   it('is refused after close', async () => {
     const log = await openLog(await temporaryDirectory())
     await log.close()

@@ -1,6 +1,7 @@
 import { readdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { writeInt64 } from '../../src/record/index.ts'
+import { descriptors } from '../env/sockets.ts'
 import { batch, defaults, openLog, readAll, temporaryDirectory } from './support.ts'
 
 const SEGMENT = '00000000000000000000.log'
@@ -85,6 +86,20 @@ describe('after a crash', () => {
     await again.close()
     await readFile(`${directory}/00000000000000000004.snapshot`)
     await expect(readFile(`${directory}/00000000000000000010.snapshot`)).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  it('the first sync of many segments leaves none of them open', async () => {
+    const directory = await temporaryDirectory()
+    const settings = { ...defaults, segmentBytes: 200 }
+    const log = await openLog(directory, { settings })
+    for (let index = 0; index < 60; index++) await log.append(batch({ value: 'x'.repeat(100) }), 0)
+    await log.close({ clean: false })
+    const before = descriptors()
+    const again = await openLog(directory, { settings })
+    await again.flush()
+    expect([again.segmentCount, again.recoveryPoint]).toEqual([60, 60])
+    expect(descriptors() - before).toBeLessThanOrEqual(1)
+    await again.close()
   })
 
   it('an empty last segment goes on where the one before it ended', async () => {

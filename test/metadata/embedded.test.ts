@@ -238,7 +238,7 @@ describe('durability', () => {
 
 describe('failures', () => {
   /** A disk whose files fail as told. */
-  function failing(how: { write?: Error; sync?: Error }): Disk {
+  function failing(how: { write?: Error; sync?: Error; replace?: Error }): Disk {
     const wrap = (file: File): File =>
       new Proxy(file, {
         get(target, name) {
@@ -250,6 +250,7 @@ describe('failures', () => {
       })
     return new Proxy(disk, {
       get(target, name) {
+        if (name === 'replaceFile' && how.replace) return () => Promise.reject(how.replace)
         if (name === 'open') return async (...args: Parameters<Disk['open']>) => wrap(await target.open(...args))
         const value = Reflect.get(target, name, target) as unknown
         return typeof value === 'function' ? value.bind(target) : value
@@ -270,6 +271,25 @@ describe('failures', () => {
       },
       { disk: failing(how) },
     )
+  })
+
+  test('a compaction that a full disk refuses costs nothing and is made when there is room', async () => {
+    const { PagelogError } = await import('../../src/base/index.ts')
+    const how: { replace?: Error } = { replace: new PagelogError('PAGELOG_DISK_FULL', 'full') }
+    await withStore(
+      async (store) => {
+        for (let i = 1; i <= 100; i++) {
+          expect(await store.transact([], [put('key', `value ${i}`)])).toEqual({ succeeded: true, revision: i })
+        }
+        const sizeWhileFull = (await stat(path)).size
+        delete how.replace
+        await store.transact([], [put('key', 'last')])
+        await store.transact([], [put('key', 'very last')])
+        expect((await stat(path)).size).toBeLessThan(sizeWhileFull / 4)
+      },
+      { disk: failing(how), compactAboveBytes: 1000 },
+    )
+    expect(await withStore(async (store) => [store.revision, store.get('key')?.value])).toEqual([102, 'very last'])
   })
 
   test('after a failed sync nothing is ever acknowledged again', async () => {
