@@ -9,6 +9,7 @@ import { fileCalls } from '../../../src/native/index.ts'
 import { DriverProcess } from '../../drivers/driver-process.ts'
 import { fillTopic } from '../../drivers/pagelog-runs.ts'
 import { createTopic, guard, type Session } from '../../drivers/session.ts'
+import { IdleLoop } from '../../measure/idle-loop.ts'
 import { formatRate } from '../../measure/progress.ts'
 import { settleWriteBack } from '../../measure/write-back.ts'
 import { startPagelog } from '../../targets/pagelog.ts'
@@ -90,15 +91,18 @@ async function readBeside(context: GoalContext, session: Session, topic: string,
     await guard(session, producer.measuring)
     const readBefore = bytesReadFromDevice(target.pid)
     await target.resetMetrics()
+    const idleLoop = new IdleLoop()
     const startedMs = performance.now()
     consumer.tell({ type: 'start' })
     consumer.tell({ type: 'finish', records })
     await guard(session, Promise.race([consumer.result, producer.result]))
     const seconds = (performance.now() - startedMs) / 1000
     const delay = (await target.loopDelay()) ?? null
+    const idle = await idleLoop.stop()
     const read = bytesReadFromDevice(target.pid) - readBefore
     const how = `${formatRate(records / seconds)} rec/s read, ${(read / 1e9).toFixed(1)} GB of it from the device`
-    for (const line of loopLines('cold-consumer', [delay])) context.report({ ...line, how: `${line.how}; ${how}` })
+    for (const line of loopLines('cold-consumer', [delay], idle))
+      context.report({ ...line, how: `${line.how}; ${how}` })
     context.report({
       id: 'cold-consumer.cold',
       pass: read >= COLD_BYTES * 0.9,

@@ -6,10 +6,12 @@ const DELAY_P99_MS = 5
 const DELAY_MAX_MS = 20
 const CPU_P99_MS = 1
 
-/** The worst run counts. */
-export function loopLines(during: string, delays: readonly (LoopDelay | null)[]): GoalLine[] {
+/** The worst run counts. `idle`: what a process beside it saw that did nothing, over the whole part. */
+export function loopLines(during: string, delays: readonly (LoopDelay | null)[], idle: LoopDelay | null): GoalLine[] {
   const seen = delays.filter((delay) => delay !== null)
-  const how = `worst of ${seen.length} runs, broker's own sampler, ${during}`
+  const beside =
+    idle === null ? '' : `; an idle process beside it: delay p99 ${idle.p99.toFixed(2)}, max ${idle.max.toFixed(2)} ms`
+  const how = `worst of ${seen.length} runs, broker's own sampler, ${during}${beside}`
   if (seen.length === 0) {
     return [{ id: `${during}.loop-delay`, pass: false, measured: 'nothing', goal: `p99 ≤ ${DELAY_P99_MS} ms`, how }]
   }

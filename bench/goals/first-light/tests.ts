@@ -1,9 +1,10 @@
 /** Lines of the tests that run against Apache Kafka: interleaved runs of both, the ratio taken run by run. */
 import { Harness, type TestOutcome, type Variant } from '../../harness.ts'
+import { IdleLoop } from '../../measure/idle-loop.ts'
 import { residentBytes } from '../../measure/processes.ts'
 import { formatMiB, formatMs, formatRate } from '../../measure/progress.ts'
 import { kafkaClasspath } from '../../peers/java.ts'
-import { isRun, type RatioResult, type TestId, type TestResult } from '../../result.ts'
+import { isRun, type LoopDelay, type RatioResult, type TestId, type TestResult } from '../../result.ts'
 import { ratiosOf, resultsOf } from '../../summary.ts'
 import type { Target } from '../../targets/target.ts'
 import type { GoalContext } from '../goal.ts'
@@ -20,6 +21,7 @@ interface Measured {
   readonly own: TestResult
   readonly kafka: TestResult
   readonly ratios: readonly RatioResult[]
+  readonly idle: LoopDelay | null
 }
 
 async function measureBoth(
@@ -39,12 +41,14 @@ async function measureBoth(
     settle: true,
     ...(afterRuns === undefined ? {} : { afterRuns }),
   })
+  const idleLoop = new IdleLoop()
   const outcome = await harness.runTest(test)
+  const idle = await idleLoop.stop()
   signal.throwIfAborted()
   const results = resultsOf(outcome, settings)
   const own = results.find((one) => one.target === 'pagelog')!
   const kafka = results.find((one) => one.target === 'kafka')!
-  return { outcome, own, kafka, ratios: ratiosOf(outcome) }
+  return { outcome, own, kafka, ratios: ratiosOf(outcome), idle }
 }
 
 /** At least `times` Kafka's rate, or at least `share` of the probe's where the line has one. */
@@ -81,12 +85,12 @@ function firstError(results: readonly TestResult[]): string {
   return failed !== undefined && 'error' in failed ? (failed.error.split('\n')[0] ?? '') : ''
 }
 
-function reportLoop(context: GoalContext, { own }: Measured): void {
+function reportLoop(context: GoalContext, { own, idle }: Measured): void {
   const delays = own.runs.filter(isRun).map((run) => {
     const broker = run.processes.find((process) => process.role === 'broker')
     return broker?.eventLoopDelayMs ?? null
   })
-  for (const line of loopLines(own.test, delays)) context.report(line)
+  for (const line of loopLines(own.test, delays, idle)) context.report(line)
 }
 
 export async function producer(context: GoalContext): Promise<void> {

@@ -11,7 +11,7 @@ import type { Socket } from 'node:net'
 import type { Receiver } from '../network.ts'
 
 /** What one socket may receive before others have their turn. */
-export const RECEIVE_BYTES_PER_TURN = 1024 * 1024
+export const RECEIVE_BYTES_PER_TURN = 512 * 1024
 
 const first = Buffer.allocUnsafeSlow(4096)
 
