@@ -6,6 +6,7 @@
 import { fillTopic } from './drivers/pagelog-runs.ts'
 import type { Session, StoredTopic } from './drivers/session.ts'
 import { type EchoProbe, estimatedBytesPerRecord, probeEcho, probesPath, probeThroughput } from './limits/limits.ts'
+import { readIntoPageCache } from './measure/page-cache.ts'
 import { formatMs, formatRate, type Progress } from './measure/progress.ts'
 import { settleWriteBack } from './measure/write-back.ts'
 import type { Scratch } from './process/scratch.ts'
@@ -154,6 +155,9 @@ export class Harness {
     try {
       progress.phase('write-back', 0)
       const quiet = settle ? (await settleWriteBack(signal)).quiet : null
+      if (place.stored !== undefined) {
+        await readIntoPageCache(place.session.target.dataDirectory, place.stored.topic)
+      }
       const result = await workload.run(place.variant.driver, place.session, place.stored)
       place.runs.push({ ...result, writeBackQuiet: quiet })
       const latency = workload.probe === 'echo' ? result.latencyMs : null
