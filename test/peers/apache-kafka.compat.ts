@@ -7,6 +7,7 @@ import { startKafka } from '../../bench/targets/kafka.ts'
 import type { Target } from '../../bench/targets/target.ts'
 import { ErrorCode } from '../../src/base/index.ts'
 import { Admin, Consumer, Producer, type ProducerOptions } from '../../src/client/index.ts'
+import { createTopics } from './create-topics.ts'
 import { consoleConsume, consoleProduce, nullMarker, tool, topicCommand } from './kafka-tools.ts'
 import { endOffsets, type PlainRecord, plainRecords, readTopic, until } from './records.ts'
 import { storedBatches } from './stored-batches.ts'
@@ -48,7 +49,7 @@ function expectedValues(count: number, from = 0): string[] {
 
 describe('admin', () => {
   test('topics are created, listed, described and deleted', async () => {
-    await admin.createTopics([
+    await createTopics(admin, [
       { topic: 'made', partitions: 3, replicationFactor: 1, configs: { 'segment.bytes': '2097152' } },
     ])
     expect(await admin.listTopics()).toContain('made')
@@ -62,17 +63,17 @@ describe('admin', () => {
       /PartitionCount: 3.*segment\.bytes=2097152/,
     )
     await admin.deleteTopics(['made'])
-    expect(await admin.listTopics()).not.toContain('made')
+    await expect.poll(() => admin.listTopics()).not.toContain('made')
   })
 
   test('the defaults of the broker apply to what is left out', async () => {
-    await admin.createTopics([{ topic: 'defaults' }])
+    await createTopics(admin, [{ topic: 'defaults' }])
     const [topic] = await admin.describeTopics(['defaults'])
     expect(topic!.partitions).toHaveLength(1)
   })
 
   test('settings of a topic and of a broker', async () => {
-    await admin.createTopics([{ topic: 'configured', configs: { 'max.message.bytes': '4000000' } }])
+    await createTopics(admin, [{ topic: 'configured', configs: { 'max.message.bytes': '4000000' } }])
     const entries = await admin.describeConfigs({ topic: 'configured' })
     expect(entries.find(({ name }) => name === 'max.message.bytes')).toMatchObject({
       value: '4000000',
@@ -111,7 +112,7 @@ describe('admin', () => {
   })
 
   test('offsets of the ends and of a time', async () => {
-    await admin.createTopics([{ topic: 'measured', partitions: 2 }])
+    await createTopics(admin, [{ topic: 'measured', partitions: 2 }])
     await writeValues('measured', 20)
     const at = ['beginning', 'end', { timestamp: 1_700_000_000_007 }, { timestamp: 1_800_000_000_000 }] as const
     const found = await admin.listOffsets(at.map((where) => ({ topic: 'measured', partition: 0, at: where })))
@@ -134,7 +135,7 @@ describe('producer', () => {
   ]
   test.each(ways)('%s: every record once and in order', async (name, options) => {
     const topic = `written-${name.replace('=', '-')}`
-    await admin.createTopics([{ topic }])
+    await createTopics(admin, [{ topic }])
     const count = 5_000
     await writeValues(topic, count, { batchBytes: 1_000, ...options })
     await until(async () => (await endOffsets(bootstrap, topic))[0]! >= count)
@@ -145,7 +146,7 @@ describe('producer', () => {
   })
 
   test('keys, headers, nulls and timestamps arrive as they were, read by Java and by us', async () => {
-    await admin.createTopics([{ topic: 'shapes', partitions: 2 }])
+    await createTopics(admin, [{ topic: 'shapes', partitions: 2 }])
     const written: PlainRecord[] = []
     {
       await using producer = new Producer({ bootstrap })
@@ -178,7 +179,7 @@ describe('producer', () => {
   })
 
   test('equal keys meet in the partition that the Java producer takes', async () => {
-    await admin.createTopics([
+    await createTopics(admin, [
       { topic: 'ours-keyed', partitions: 7 },
       { topic: 'java-keyed', partitions: 7 },
     ])
@@ -201,7 +202,7 @@ describe('producer', () => {
   })
 
   test("a batch that the topic does not take fails with Kafka's code", async () => {
-    await admin.createTopics([{ topic: 'narrow', configs: { 'max.message.bytes': '1000' } }])
+    await createTopics(admin, [{ topic: 'narrow', configs: { 'max.message.bytes': '1000' } }])
     await using producer = new Producer({ bootstrap })
     const refused = producer.send({ topic: 'narrow', value: 'x'.repeat(2_000) })
     await expect(Promise.resolve(refused)).rejects.toMatchObject({ kafkaCode: ErrorCode.MESSAGE_TOO_LARGE })
@@ -213,7 +214,7 @@ describe('consumer', () => {
   const count = 3_000
 
   beforeAll(async () => {
-    await admin.createTopics([{ topic: 'read' }])
+    await createTopics(admin, [{ topic: 'read' }])
     await writeValues('read', count, { batchBytes: 4_000 })
   })
 
@@ -226,7 +227,7 @@ describe('consumer', () => {
   })
 
   test('from the end: only what comes later, as it comes', async () => {
-    await admin.createTopics([{ topic: 'tail' }])
+    await createTopics(admin, [{ topic: 'tail' }])
     await writeValues('tail', 10)
     await using consumer = new Consumer({ bootstrap, fetchMaxWaitMs: 25_000 })
     consumer.assign([{ topic: 'tail', partition: 0, offset: 'end' }])
@@ -257,7 +258,7 @@ describe('consumer', () => {
   })
 
   test('reads what the Java console producer wrote', async () => {
-    await admin.createTopics([{ topic: 'by-java' }])
+    await createTopics(admin, [{ topic: 'by-java' }])
     const input = `one:1,two:\tkey\tvalue\n${nullMarker}\tgone\t${nullMarker}\n${nullMarker}\t${nullMarker}\tgrüße\n`
     await consoleProduce(bootstrap, 'by-java', input, {
       properties: ['parse.key=true', 'parse.headers=true', `null.marker=${nullMarker}`],
@@ -278,7 +279,7 @@ describe('consumer', () => {
   })
 
   test('a compressed batch is refused by name, not misread', async () => {
-    await admin.createTopics([{ topic: 'packed' }])
+    await createTopics(admin, [{ topic: 'packed' }])
     await consoleProduce(bootstrap, 'packed', 'a\nb\n', { codec: 'gzip' })
     await using consumer = new Consumer({ bootstrap })
     consumer.assign([{ topic: 'packed', partition: 0, offset: 'beginning' }])
@@ -290,7 +291,7 @@ describe('in bulk', () => {
   const count = 200_000
 
   test('our producer writes, ConsumerPerformance reads as many', async () => {
-    await admin.createTopics([{ topic: 'bulk', partitions: 2 }])
+    await createTopics(admin, [{ topic: 'bulk', partitions: 2 }])
     const value = new Uint8Array(100).fill(7)
     {
       await using producer = new Producer({ bootstrap, batchBytes: 65_536 })
@@ -309,7 +310,7 @@ describe('in bulk', () => {
   })
 
   test('ProducerPerformance writes, our consumer reads as many', async () => {
-    await admin.createTopics([{ topic: 'java-bulk', partitions: 2 }])
+    await createTopics(admin, [{ topic: 'java-bulk', partitions: 2 }])
     const args = ['--topic', 'java-bulk', '--num-records', `${count}`, '--record-size', '100', '--throughput', '-1']
     const props = [`bootstrap.servers=${bootstrap}`, 'acks=1', 'batch.size=65536']
     await tool('org.apache.kafka.tools.ProducerPerformance', [...args, '--producer-props', ...props])

@@ -15,6 +15,7 @@ import { nodeEnv } from '../../src/env/index.ts'
 import { type Log, LogDirectory, logSettings } from '../../src/log/index.ts'
 import { batchesOf } from '../../src/record/index.ts'
 import { startBroker } from '../../src/testing/index.ts'
+import { createTopics } from './create-topics.ts'
 import { consoleConsume, dumpLogSegments, tool } from './kafka-tools.ts'
 import { endOffsets, type PlainRecord, readTopic } from './records.ts'
 import { segmentFiles, storedBatches } from './stored-batches.ts'
@@ -126,7 +127,7 @@ describe('written here', () => {
     let kafka = await start()
     try {
       await using admin = new Admin({ bootstrap: kafka.bootstrap })
-      await admin.createTopics([{ topic, configs: { 'segment.bytes': `${SEGMENT_BYTES}` } }])
+      await createTopics(admin, [{ topic, configs: { 'segment.bytes': `${SEGMENT_BYTES}` } }])
     } finally {
       await kafka.close()
     }
@@ -166,7 +167,10 @@ describe('written by Apache Kafka', () => {
     kafka = await start()
     await using admin = new Admin({ bootstrap: kafka.bootstrap })
     const configs = { 'segment.bytes': `${SEGMENT_BYTES * 4}` }
-    await admin.createTopics(['plain', 'packed', 'shapes'].map((topic) => ({ topic, configs })))
+    await createTopics(
+      admin,
+      ['plain', 'packed', 'shapes'].map((topic) => ({ topic, configs })),
+    )
     await fill(kafka.bootstrap, 'shapes')
     await Promise.all([perf('plain', 'compression.type=none'), perf('packed', 'compression.type=lz4')])
   })

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startKafka } from '../../bench/targets/kafka.ts'
 import { Admin, Producer } from '../../src/client/index.ts'
 import { startBroker } from '../../src/testing/index.ts'
+import { createTopics } from './create-topics.ts'
 import { DroppingProxy } from './dropping-proxy.ts'
 import { tool } from './kafka-tools.ts'
 import { kcat } from './kcat.ts'
@@ -102,7 +103,7 @@ describe.each(Object.keys(brokers))('%s', (name) => {
       // Its readers go through the proxy as well: the broker tells them its address.
       {
         await using admin = new Admin({ bootstrap })
-        await admin.createTopics([{ topic }])
+        await createTopics(admin, [{ topic }])
       }
       const lostBefore = proxy.lost
       proxy.loses = (answer) => answer % 7 === 3
