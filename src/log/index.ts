@@ -4,7 +4,7 @@
  *
  *   const directory = await openLogDirectory('data')
  *   const log = await directory.create('events', 0)
- *   const { baseOffset } = await log.append(batch, log.leaderEpoch)  // bytes of a record batch, made by a BatchWriter
+ *   const { baseOffset } = await log.appendBatch(batch, log.leaderEpoch)  // bytes of a record batch, made by a BatchWriter
  *   for (const batch of batchesOf(await readBatches(log, baseOffset, 1 << 20))) for (const record of batch) …
  *   await directory.close()
  */
@@ -16,5 +16,5 @@ export { LogDirectory, type LogDirectoryOptions } from './log-directory.ts'
 export type { RecoveryReport } from './log-loader.ts'
 export { type LogSettings, logSettings } from './log-settings.ts'
 export { type OpenLogDirectoryOptions, openLogDirectory, readBatches } from './open-log-directory.ts'
-export type { ReadOptions, Slice } from './slice-reader.ts'
+export type { Slice, SliceOptions } from './slice-reader.ts'
 export type { TimestampOffset } from './time-lookup.ts'

@@ -16,7 +16,7 @@ import { loadLog, type RecoveryReport } from './log-loader.ts'
 import type { LogSettings } from './log-settings.ts'
 import { LogState } from './log-state.ts'
 import type { SegmentContext } from './segment.ts'
-import { type ReadOptions, type Slice, SliceReader } from './slice-reader.ts'
+import { type Slice, type SliceOptions, SliceReader } from './slice-reader.ts'
 import { firstNotOlder, newest, type TimestampOffset } from './time-lookup.ts'
 
 export interface LogOptions {
@@ -110,7 +110,7 @@ export class Log {
    * Rejects with PAGELOG_REFUSED and a kafkaCode (10, 18, 45, 47, 74), PAGELOG_DISK_FULL (nothing kept; try again
    * when there is room), PAGELOG_STORAGE (offline from then on), PAGELOG_CLOSED, PAGELOG_INVALID_ARGUMENT.
    */
-  append(batch: Uint8Array, leaderEpoch: number): Promise<AppendResult> {
+  appendBatch(batch: Uint8Array, leaderEpoch: number): Promise<AppendResult> {
     return this.#appender.append(batch, leaderEpoch)
   }
 
@@ -119,7 +119,7 @@ export class Log {
    * Ends with a whole batch where the index knows one, else anywhere (as Kafka's; readers drop the torn tail). Throws or
    * rejects with PAGELOG_OFFSET_OUT_OF_RANGE, PAGELOG_STORAGE, PAGELOG_CLOSED, PAGELOG_CORRUPT.
    */
-  read(offset: number, maxBytes: number, options: ReadOptions = {}): Slice | Promise<Slice> {
+  slice(offset: number, maxBytes: number, options: SliceOptions = {}): Slice | Promise<Slice> {
     const refusal = this.#state.refusal()
     if (refusal !== undefined) throw refusal
     const { logStartOffset, logEndOffset } = this.#state

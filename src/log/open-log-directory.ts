@@ -24,10 +24,10 @@ export function openLogDirectory(path: string, options: OpenLogDirectoryOptions 
 
 /**
  * The bytes of whole batches of `log` from the one that holds `offset` on: at most `maxBytes`, or the first batch alone
- * when it is larger; empty at the end of the log. They are a copy and stay valid. Errors: as `Log.read`.
+ * when it is larger; empty at the end of the log. They are a copy and stay valid. Errors: as `Log.slice`.
  */
 export async function readBatches(log: Log, offset: number, maxBytes: number): Promise<Uint8Array> {
-  const { regions, byteLength } = await log.read(offset, maxBytes, { minOneBatch: true })
+  const { regions, byteLength } = await log.slice(offset, maxBytes, { minOneBatch: true })
   const bytes = new Uint8Array(byteLength)
   let end = 0
   try {

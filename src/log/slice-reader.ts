@@ -17,7 +17,7 @@ export interface Slice {
   readonly startOffset: number
 }
 
-export interface ReadOptions {
+export interface SliceOptions {
   /** The first batch whole, even when it is larger than `maxBytes`. */
   readonly minOneBatch?: boolean
 }
@@ -48,7 +48,7 @@ export class SliceReader {
   }
 
   /** Requires logStartOffset ≤ offset < logEndOffset. Synchronous unless a segment has to be loaded or a device asked. */
-  read(offset: number, maxBytes: number, options: ReadOptions): Slice | Promise<Slice> {
+  read(offset: number, maxBytes: number, options: SliceOptions): Slice | Promise<Slice> {
     const segment = this.#state.segments.find(offset)
     if (!segment.isLoaded) return this.#readSlowly(offset, maxBytes, options)
     const position = this.#positionOf(segment, offset)
@@ -92,7 +92,7 @@ export class SliceReader {
   }
 
   /** The same through the pool: loads the segment, waits for the device, rebuilds an index that leads astray. */
-  async #readSlowly(offset: number, maxBytes: number, options: ReadOptions): Promise<Slice> {
+  async #readSlowly(offset: number, maxBytes: number, options: SliceOptions): Promise<Slice> {
     const state = this.#state
     const segment = state.segments.find(offset)
     await state.pin(segment)
@@ -128,7 +128,7 @@ export class SliceReader {
   }
 
   /** `segment` ends before the batch wanted: it is the first of the next one that has any (compaction may empty some). */
-  #readNext(segment: Segment, offset: number, maxBytes: number, options: ReadOptions): Slice | Promise<Slice> {
+  #readNext(segment: Segment, offset: number, maxBytes: number, options: SliceOptions): Slice | Promise<Slice> {
     const { segments } = this.#state
     let next = segments.after(segment)
     while (next?.size === 0) next = segments.after(next)
@@ -145,7 +145,7 @@ export class SliceReader {
   #slice(
     segment: Segment,
     position: number,
-    wanted: { offset: number; maxBytes: number; options: ReadOptions },
+    wanted: { offset: number; maxBytes: number; options: SliceOptions },
     firstSize?: number,
   ): Slice | undefined {
     const { offset, maxBytes, options } = wanted

@@ -20,22 +20,22 @@ describe('a batch that the log does not take', () => {
     const settings = { ...defaults, maxMessageBytes: 200, segmentBytes: 150 }
     const log = await openLog(await temporaryDirectory(), { settings })
     const refused = (kafkaCode: number) => ({ code: 'PAGELOG_REFUSED', kafkaCode })
-    await expect(log.append(batch({ value: 'x'.repeat(300) }), 0)).rejects.toMatchObject(refused(10))
-    await expect(log.append(batch({ value: 'x'.repeat(100) }), 0)).rejects.toMatchObject(refused(18))
+    await expect(log.appendBatch(batch({ value: 'x'.repeat(300) }), 0)).rejects.toMatchObject(refused(10))
+    await expect(log.appendBatch(batch({ value: 'x'.repeat(100) }), 0)).rejects.toMatchObject(refused(18))
     const invalid = { code: 'PAGELOG_INVALID_ARGUMENT' }
-    await expect(log.append(new Uint8Array(10), 0)).rejects.toMatchObject(invalid)
-    await expect(log.append(new Uint8Array(100), 0)).rejects.toMatchObject(invalid)
-    await expect(log.append(Buffer.concat([batch(), batch()]), 0)).rejects.toMatchObject(invalid)
+    await expect(log.appendBatch(new Uint8Array(10), 0)).rejects.toMatchObject(invalid)
+    await expect(log.appendBatch(new Uint8Array(100), 0)).rejects.toMatchObject(invalid)
+    await expect(log.appendBatch(Buffer.concat([batch(), batch()]), 0)).rejects.toMatchObject(invalid)
     expect([log.logEndOffset, log.size]).toEqual([0, 0])
     await log.close()
   })
 
   it('is refused by its sequence or epoch, and nothing is stored', async () => {
     const log = await openLog(await temporaryDirectory())
-    await log.append(idempotent(0, 10), 0)
-    await expect(log.append(idempotent(11), 0)).rejects.toMatchObject({ kafkaCode: 45 })
-    await log.append(batch({ producerId: 5, producerEpoch: 1, baseSequence: 0 }), 0)
-    await expect(log.append(idempotent(10), 0)).rejects.toMatchObject({ kafkaCode: 47 })
+    await log.appendBatch(idempotent(0, 10), 0)
+    await expect(log.appendBatch(idempotent(11), 0)).rejects.toMatchObject({ kafkaCode: 45 })
+    await log.appendBatch(batch({ producerId: 5, producerEpoch: 1, baseSequence: 0 }), 0)
+    await expect(log.appendBatch(idempotent(10), 0)).rejects.toMatchObject({ kafkaCode: 47 })
     expect(log.logEndOffset).toBe(11)
     await log.close()
   })
@@ -44,14 +44,14 @@ describe('a batch that the log does not take', () => {
     const failing = new FailingDisk()
     const log = await openLog(await temporaryDirectory(), { env: failing.env })
     failing.hold()
-    const queued = [log.append(batch(), 0), log.append(batch(), 5)]
-    await expect(log.append(batch(), 4)).rejects.toMatchObject({ code: 'PAGELOG_REFUSED', kafkaCode: 74 })
+    const queued = [log.appendBatch(batch(), 0), log.appendBatch(batch(), 5)]
+    await expect(log.appendBatch(batch(), 4)).rejects.toMatchObject({ code: 'PAGELOG_REFUSED', kafkaCode: 74 })
     failing.fails = (operation, path) => (operation === 'write' ? diskFull(path) : undefined)
     failing.release()
     for (const outcome of await Promise.allSettled(queued)) expect(outcome.status).toBe('rejected')
     failing.fails = () => undefined
     expect(log.leaderEpoch).toBe(0) // that of the failed append is void
-    expect(await log.append(batch(), 4)).toMatchObject({ baseOffset: 0 })
+    expect(await log.appendBatch(batch(), 4)).toMatchObject({ baseOffset: 0 })
     await log.close()
   })
 
@@ -62,9 +62,9 @@ describe('a batch that the log does not take', () => {
       const settings = { ...defaults, segmentBytes: 300 }
       const log = await openLog(directory, { env: failing.env, settings })
       failing.hold()
-      const appends = Array.from({ length: 20 }, () => log.append(batch({ value: 'x'.repeat(100) }), 0))
+      const appends = Array.from({ length: 20 }, () => log.appendBatch(batch({ value: 'x'.repeat(100) }), 0))
       const closing = log.close({ clean })
-      await expect(log.append(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
+      await expect(log.appendBatch(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
       failing.release()
       const results = await Promise.all(appends)
       expect(results.map((result) => result.baseOffset)).toEqual(appends.map((_, index) => index))
@@ -79,8 +79,8 @@ describe('a batch that the log does not take', () => {
     const log = await openLog(await temporaryDirectory())
     await log.close()
     await log.close()
-    await expect(log.append(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
-    expect(() => log.read(0, 1)).toThrow(expect.objectContaining({ code: 'PAGELOG_CLOSED' }))
+    await expect(log.appendBatch(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
+    expect(() => log.slice(0, 1)).toThrow(expect.objectContaining({ code: 'PAGELOG_CLOSED' }))
     await expect(log.flush()).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
   })
 })
@@ -88,9 +88,9 @@ describe('a batch that the log does not take', () => {
 describe('a duplicate', () => {
   it('of a stored batch is answered with its offsets', async () => {
     const log = await openLog(await temporaryDirectory())
-    await log.append(batch({ count: 4 }), 0)
-    await log.append(idempotent(0, 3), 0)
-    expect(await log.append(idempotent(0, 3), 0)).toEqual({
+    await log.appendBatch(batch({ count: 4 }), 0)
+    await log.appendBatch(idempotent(0, 3), 0)
+    expect(await log.appendBatch(idempotent(0, 3), 0)).toEqual({
       baseOffset: 4,
       lastOffset: 6,
       duplicate: true,
@@ -106,9 +106,9 @@ describe('a duplicate', () => {
     for (const isFull of [false, true]) {
       failing.hold()
       const sequence = log.logEndOffset
-      const first = log.append(idempotent(sequence), 0)
+      const first = log.appendBatch(idempotent(sequence), 0)
       let isAnswered = false
-      const second = log.append(idempotent(sequence), 0).finally(() => {
+      const second = log.appendBatch(idempotent(sequence), 0).finally(() => {
         isAnswered = true
       })
       const outcomes = Promise.allSettled([first, second])
@@ -130,10 +130,10 @@ describe('a full disk', () => {
     const failing = new FailingDisk()
     const directory = await temporaryDirectory()
     const log = await openLog(directory, { env: failing.env })
-    await log.append(idempotent(0), 0)
+    await log.appendBatch(idempotent(0), 0)
     failing.hold()
     failing.fails = (operation, path) => (operation === 'write' ? diskFull(path) : undefined)
-    const queued = [1, 2, 3, 4].map((sequence) => log.append(idempotent(sequence), 0))
+    const queued = [1, 2, 3, 4].map((sequence) => log.appendBatch(idempotent(sequence), 0))
     failing.release()
     const outcomes = await Promise.allSettled(queued)
     for (const outcome of outcomes) {
@@ -142,7 +142,7 @@ describe('a full disk', () => {
     expect(log.logEndOffset).toBe(1)
     expect((await readAll(log)).length).toBe(1)
     failing.fails = () => undefined
-    expect(await log.append(idempotent(1), 0)).toMatchObject({ baseOffset: 1, duplicate: false })
+    expect(await log.appendBatch(idempotent(1), 0)).toMatchObject({ baseOffset: 1, duplicate: false })
     await log.close({ clean: false })
     const again = await openLog(directory)
     expect([again.logEndOffset, again.recovery.bytesDropped]).toEqual([2, 0])
@@ -153,12 +153,14 @@ describe('a full disk', () => {
     const failing = new FailingDisk()
     const settings = { ...defaults, segmentBytes: 200 }
     const log = await openLog(await temporaryDirectory(), { env: failing.env, settings })
-    await log.append(batch({ count: 2, value: 'x'.repeat(30) }), 0)
+    await log.appendBatch(batch({ count: 2, value: 'x'.repeat(30) }), 0)
     failing.fails = (operation, path) => (operation === 'open' ? diskFull(path) : undefined)
-    await expect(log.append(batch({ value: 'y'.repeat(60) }), 0)).rejects.toMatchObject({ code: 'PAGELOG_DISK_FULL' })
+    await expect(log.appendBatch(batch({ value: 'y'.repeat(60) }), 0)).rejects.toMatchObject({
+      code: 'PAGELOG_DISK_FULL',
+    })
     expect([log.segmentCount, log.logEndOffset]).toEqual([1, 2])
     failing.fails = () => undefined
-    await log.append(batch({ value: 'y'.repeat(60) }), 0)
+    await log.appendBatch(batch({ value: 'y'.repeat(60) }), 0)
     expect([log.segmentCount, log.logEndOffset]).toEqual([2, 3])
     expect((await readAll(log)).length).toBe(3)
     await log.close()
@@ -169,17 +171,17 @@ describe('a full disk', () => {
     const directory = await temporaryDirectory()
     const settings = { ...defaults, segmentBytes: 400, preallocate: true }
     const log = await openLog(directory, { env: failing.env, settings })
-    await log.append(batch({ value: 'x'.repeat(100) }), 0)
+    await log.appendBatch(batch({ value: 'x'.repeat(100) }), 0)
     failing.fails = (operation, path) => (operation === 'allocate' ? diskFull(path) : undefined)
     const before = descriptors()
     for (let attempt = 0; attempt < 3; attempt++) {
-      await expect(log.append(batch({ value: 'y'.repeat(300) }), 0)).rejects.toMatchObject({
+      await expect(log.appendBatch(batch({ value: 'y'.repeat(300) }), 0)).rejects.toMatchObject({
         code: 'PAGELOG_DISK_FULL',
       })
     }
     expect(descriptors()).toBe(before)
     failing.fails = () => undefined
-    await log.append(batch({ value: 'small' }), 0) // has room in the old segment
+    await log.appendBatch(batch({ value: 'small' }), 0) // has room in the old segment
     expect([log.segmentCount, log.logEndOffset]).toEqual([1, 2])
     await log.close()
     const again = await openLog(directory, { settings, cleanShutdown: true })
@@ -195,15 +197,15 @@ describe('a failed write', () => {
     const directory = await temporaryDirectory()
     const settings = { ...defaults, segmentBytes: 200 }
     const log = await openLog(directory, { env: failing.env, settings })
-    await log.append(batch({ value: 'x'.repeat(60) }), 0)
+    await log.appendBatch(batch({ value: 'x'.repeat(60) }), 0)
     for (const isFull of [true, false]) {
       const name = `${String(log.logEndOffset).padStart(20, '0')}.log`
       const cause = isFull ? diskFull : storageError
       failing.fails = (operation, path) => (operation === 'write' && path.endsWith(name) ? cause(path) : undefined)
       const code = isFull ? 'PAGELOG_DISK_FULL' : 'PAGELOG_STORAGE'
-      await expect(log.append(batch({ value: 'y'.repeat(100) }), 0)).rejects.toMatchObject({ code })
+      await expect(log.appendBatch(batch({ value: 'y'.repeat(100) }), 0)).rejects.toMatchObject({ code })
       failing.fails = () => undefined
-      if (isFull) expect(await log.append(batch({ value: 'z'.repeat(60) }), 0)).toMatchObject({ baseOffset: 1 })
+      if (isFull) expect(await log.appendBatch(batch({ value: 'z'.repeat(60) }), 0)).toMatchObject({ baseOffset: 1 })
     }
     expect(log.logEndOffset).toBe(2)
     await log.close()
@@ -218,13 +220,13 @@ describe('a failed write', () => {
     const failures: Error[] = []
     const options = { env: failing.env, onFailure: (error: Error) => failures.push(error) }
     const log = await openLog(await temporaryDirectory(), options)
-    await log.append(batch(), 0)
+    await log.appendBatch(batch(), 0)
     failing.fails = (operation, path) => (operation === 'write' ? storageError(path) : undefined)
-    const outcomes = await Promise.allSettled([log.append(batch(), 0), log.append(batch(), 0)])
+    const outcomes = await Promise.allSettled([log.appendBatch(batch(), 0), log.appendBatch(batch(), 0)])
     for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { code: 'PAGELOG_STORAGE' } })
     failing.fails = () => undefined
-    await expect(log.append(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
-    expect(() => log.read(0, 100)).toThrow(expect.objectContaining({ code: 'PAGELOG_STORAGE' }))
+    await expect(log.appendBatch(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
+    expect(() => log.slice(0, 100)).toThrow(expect.objectContaining({ code: 'PAGELOG_STORAGE' }))
     expect(failures.length).toBe(1)
     await log.close()
   })
@@ -232,7 +234,7 @@ describe('a failed write', () => {
   it('of fsync is never repeated and never advances the recovery point', async () => {
     const failing = new FailingDisk()
     const log = await openLog(await temporaryDirectory(), { env: failing.env })
-    await log.append(batch(), 0)
+    await log.appendBatch(batch(), 0)
     failing.fails = (operation, path) => (operation === 'dataSync' ? storageError(path) : undefined)
     await expect(log.flush()).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
     failing.fails = () => undefined
@@ -250,13 +252,13 @@ describe('group commit', () => {
     let moves = 0
     const unsubscribe = log.onAppend(() => moves++)
     failing.hold()
-    const appends = Array.from({ length: 50 }, () => log.append(batch(), 0))
+    const appends = Array.from({ length: 50 }, () => log.appendBatch(batch(), 0))
     failing.release()
     await Promise.all(appends)
     expect(failing.count('write')).toBe(2)
     expect(moves).toBe(2)
     unsubscribe()
-    await log.append(batch(), 0)
+    await log.appendBatch(batch(), 0)
     expect(moves).toBe(2)
     await log.close()
   })
@@ -265,11 +267,11 @@ describe('group commit', () => {
     const failing = new FailingDisk()
     const settings = { ...defaults, flushMessages: 1 }
     const log = await openLog(await temporaryDirectory(), { env: failing.env, settings })
-    await Promise.all(Array.from({ length: 100 }, () => log.append(batch(), 0)))
+    await Promise.all(Array.from({ length: 100 }, () => log.appendBatch(batch(), 0)))
     expect(failing.count('dataSync')).toBeLessThanOrEqual(3)
     expect(log.recoveryPoint).toBe(100)
     failing.fails = (operation, path) => (operation === 'dataSync' ? storageError(path) : undefined)
-    await expect(log.append(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
+    await expect(log.appendBatch(batch(), 0)).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
     expect(log.logEndOffset).toBe(100)
     await log.close()
   })
@@ -278,7 +280,7 @@ describe('group commit', () => {
     const failing = new FailingDisk()
     const settings = { ...defaults, flushMessages: 1, segmentBytes: 200 }
     const log = await openLog(await temporaryDirectory(), { env: failing.env, settings })
-    for (let index = 0; index < 30; index++) await log.append(batch({ value: 'x'.repeat(100) }), 0)
+    for (let index = 0; index < 30; index++) await log.appendBatch(batch({ value: 'x'.repeat(100) }), 0)
     await log.close({ clean: false })
     const written = failing.calls.filter((call) => call.operation === 'write' && call.path.endsWith('index'))
     expect(written.length).toBeGreaterThan(10)
@@ -292,7 +294,7 @@ describe('group commit', () => {
   it('syncs within flush.ms', async () => {
     const settings = { ...defaults, flushMs: 1 }
     const log = await openLog(await temporaryDirectory(), { settings })
-    await log.append(batch(), 0)
+    await log.appendBatch(batch(), 0)
     while (log.recoveryPoint < 1) await new Promise(setImmediate)
     await log.close()
   })
@@ -303,10 +305,10 @@ describe('settings of a log', () => {
     const settings = { ...defaults, messageTimestampType: 'LogAppendTime' }
     const log = await openLog(await temporaryDirectory(), { settings })
     const before = Date.now()
-    const { logAppendTimeMs } = await log.append(batch({ timestampMs: 5 }), 0)
+    const { logAppendTimeMs } = await log.appendBatch(batch({ timestampMs: 5 }), 0)
     expect(logAppendTimeMs).toBeGreaterThanOrEqual(before)
     await readAll(log)
-    const slice = await log.read(0, 1000)
+    const slice = await log.slice(0, 1000)
     const expected = batch({ timestampMs: 5 })
     setLogAppendTime(expected, 0, logAppendTimeMs)
     expect((await bytesOf(slice.regions)).subarray(21, 61)).toEqual(Buffer.from(expected.subarray(21, 61)))
@@ -316,7 +318,7 @@ describe('settings of a log', () => {
   it('segment.ms begins a segment when batches are younger than its first one', async () => {
     const settings = { ...defaults, segmentMs: 1000 }
     const log = await openLog(await temporaryDirectory(), { settings })
-    for (const timestampMs of [5000, 6000, 5500, 6001, 6500]) await log.append(batch({ timestampMs }), 0)
+    for (const timestampMs of [5000, 6000, 5500, 6001, 6500]) await log.appendBatch(batch({ timestampMs }), 0)
     expect(log.segmentCount).toBe(2)
     expect((await log.offsetForTime(6000))?.offset).toBe(1)
     expect(await log.offsetForTime(6001)).toEqual({ offset: 3, timestamp: 6001, leaderEpoch: 0 })
@@ -329,7 +331,7 @@ describe('settings of a log', () => {
   it('segment.index.bytes begins a segment when an index is full', async () => {
     const settings = { ...defaults, segmentIndexBytes: 60, indexIntervalBytes: 0 }
     const log = await openLog(await temporaryDirectory(), { settings })
-    for (let index = 0; index < 40; index++) await log.append(batch({ timestampMs: index, value: `${index}` }), 0)
+    for (let index = 0; index < 40; index++) await log.appendBatch(batch({ timestampMs: index, value: `${index}` }), 0)
     expect(log.segmentCount).toBeGreaterThan(4)
     expect((await readAll(log)).length).toBe(40)
     for (let index = 0; index < 40; index++) expect((await log.offsetForTime(index))?.offset).toBe(index)

@@ -22,7 +22,7 @@ for (;;) {
     const count = 1 + (next % 7)
     for (let record = 0; record < count; record++) writer.append(Date.now(), null, encoder.encode(`${next + record}`))
     const batch = writer.finish({ producerId: process.pid, producerEpoch: 0, baseSequence: sequence })
-    appends.push(log.append(batch, 0))
+    appends.push(log.appendBatch(batch, 0))
     next += count
     sequence += count
   }

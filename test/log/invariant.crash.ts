@@ -15,7 +15,7 @@ const { InvariantError } = await import(process.argv[2])
 Object.defineProperty(Array.prototype, 'slice', { value() { throw new InvariantError('planted') } })
 const batch = new BatchWriter(new Uint8Array(1000))
 batch.append(0, null, new Uint8Array(1))
-await log.append(batch.finish(), 0).catch(() => {})
+await log.appendBatch(batch.finish(), 0).catch(() => {})
 setTimeout(() => console.log('still alive'), 1000)
 `
 

@@ -5,8 +5,8 @@ import { batch, bytesOf, defaults, FailingDisk, openLog, readAll, temporaryDirec
 describe('appending', () => {
   it('assigns rising offsets and makes batches visible when the write is done', async () => {
     const log = await openLog(await temporaryDirectory())
-    const first = log.append(batch({ count: 3, value: 'a' }), 0)
-    const second = log.append(batch({ count: 2, value: 'b' }), 0)
+    const first = log.appendBatch(batch({ count: 3, value: 'a' }), 0)
+    const second = log.appendBatch(batch({ count: 2, value: 'b' }), 0)
     expect(log.logEndOffset).toBe(0)
     expect(await first).toEqual({ baseOffset: 0, lastOffset: 2, duplicate: false, logAppendTimeMs: -1 })
     expect(await second).toEqual({ baseOffset: 3, lastOffset: 4, duplicate: false, logAppendTimeMs: -1 })
@@ -23,7 +23,7 @@ describe('appending', () => {
       const log = await openLog(directory, { cleanShutdown })
       expect(log.logEndOffset).toBe(round * 20)
       expect(log.recovery.bytesDropped).toBe(0)
-      await Promise.all(Array.from({ length: 10 }, () => log.append(batch({ count: 2 }), 0)))
+      await Promise.all(Array.from({ length: 10 }, () => log.appendBatch(batch({ count: 2 }), 0)))
       await log.close({ clean: !cleanShutdown })
     }
     const log = await openLog(directory)
@@ -44,12 +44,12 @@ describe('segments', () => {
     const directory = await temporaryDirectory()
     const settings = { ...defaults, segmentBytes: 2000, indexIntervalBytes: 100 }
     const log = await openLog(directory, { settings })
-    for (let index = 0; index < 300; index++) await log.append(batch({ value: `value ${index}` }), 0)
+    for (let index = 0; index < 300; index++) await log.appendBatch(batch({ value: `value ${index}` }), 0)
     expect(log.segmentCount).toBeGreaterThan(10)
     const records = await readAll(log)
     expect(records.map((record) => record.value)).toEqual(Array.from({ length: 300 }, (_, index) => `value ${index}`))
     for (let offset = 0; offset < 300; offset += 7) {
-      const slice = await log.read(offset, 500)
+      const slice = await log.slice(offset, 500)
       const bytes = await bytesOf(slice.regions)
       expect(bytes.length).toBeLessThanOrEqual(500)
     }
@@ -64,7 +64,7 @@ describe('segments', () => {
     const settings = { ...defaults, segmentBytes: 300 }
     for (const clean of [false, true]) {
       const log = await openLog(await temporaryDirectory(), { settings, env: failing.env })
-      await Promise.all(Array.from({ length: 20 }, () => log.append(batch(), 0)))
+      await Promise.all(Array.from({ length: 20 }, () => log.appendBatch(batch(), 0)))
       await log.close({ clean })
       const calls = failing.calls.length
       for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)

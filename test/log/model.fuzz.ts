@@ -66,7 +66,9 @@ class Model {
           const value = `value ${this.#made++}`
           const expected = this.values.length
           for (let index = 0; index < count; index++) this.values.push(value)
-          return this.log.append(batch({ count, value }), 0).then((result) => expect(result.baseOffset).toBe(expected))
+          return this.log
+            .appendBatch(batch({ count, value }), 0)
+            .then((result) => expect(result.baseOffset).toBe(expected))
         })
         await Promise.all(appends)
         return
@@ -106,7 +108,7 @@ class Model {
   /** Only bytes of batches above the recovery point are lost or garbled: those below were synced. */
   async #damageTail(lost: number, isGarbled: boolean, recoveryPoint: number): Promise<void> {
     const probe = await openLog(this.#directory, { settings: this.#settings })
-    const slice = await probe.read(recoveryPoint, 1)
+    const slice = await probe.slice(recoveryPoint, 1)
     const start = slice.regions[0]!
     const { path } = start.file
     const { position } = start

@@ -6,7 +6,7 @@ import { batch, bytesOf, defaults, openLog, readAll, temporaryDirectory } from '
 async function filled(batches = 50, settings = { ...defaults, indexIntervalBytes: 300 }) {
   const directory = await temporaryDirectory()
   const log = await openLog(directory, { settings })
-  for (let index = 0; index < batches; index++) await log.append(batch({ count: 3, value: `value ${index}` }), 0)
+  for (let index = 0; index < batches; index++) await log.appendBatch(batch({ count: 3, value: `value ${index}` }), 0)
   return { log, directory, settings }
 }
 
@@ -14,17 +14,17 @@ describe('reading', () => {
   it('is refused outside of the log and empty at its end', async () => {
     const { log } = await filled(2)
     for (const offset of [-1, 7, 1e15, Number.NaN]) {
-      expect(() => log.read(offset, 100)).toThrow(expect.objectContaining({ code: 'PAGELOG_OFFSET_OUT_OF_RANGE' }))
+      expect(() => log.slice(offset, 100)).toThrow(expect.objectContaining({ code: 'PAGELOG_OFFSET_OUT_OF_RANGE' }))
     }
-    expect(await log.read(6, 100)).toEqual({ regions: [], byteLength: 0, startOffset: 6 })
-    expect(await log.read(0, 0)).toEqual({ regions: [], byteLength: 0, startOffset: 0 })
+    expect(await log.slice(6, 100)).toEqual({ regions: [], byteLength: 0, startOffset: 6 })
+    expect(await log.slice(0, 0)).toEqual({ regions: [], byteLength: 0, startOffset: 0 })
     await log.close()
   })
 
   it('begins with the batch that holds the offset, for every offset', async () => {
     const { log } = await filled()
     for (let offset = 0; offset < 150; offset++) {
-      const slice = await log.read(offset, 10_000)
+      const slice = await log.slice(offset, 10_000)
       const [first] = [...batchesOf(await bytesOf(slice.regions))]
       expect(first!.baseOffset).toBe(offset - (offset % 3))
     }
@@ -34,13 +34,13 @@ describe('reading', () => {
   it('keeps to maxBytes, unless the first batch is wanted whole', async () => {
     const { log } = await filled()
     for (const maxBytes of [1, 60, 61, 100, 109, 300, 1000, 5000]) {
-      const slice = await log.read(30, maxBytes)
+      const slice = await log.slice(30, maxBytes)
       expect(slice.byteLength).toBeLessThanOrEqual(maxBytes)
       await bytesOf(slice.regions)
-      const atLeastOne = await log.read(30, maxBytes, { minOneBatch: true })
+      const atLeastOne = await log.slice(30, maxBytes, { minOneBatch: true })
       expect([...batchesOf(await bytesOf(atLeastOne.regions))].length).toBeGreaterThan(0)
     }
-    const large = await log.read(30, 2000)
+    const large = await log.slice(30, 2000)
     const bytes = await bytesOf(large.regions)
     const whole = [...batchesOf(bytes)].reduce((sum, one) => sum + one.sizeInBytes, 0)
     expect(whole).toBe(bytes.length)
@@ -53,14 +53,14 @@ describe('reading', () => {
     expect(log.availableBytes(log.logEndOffset)).toBe(0)
     expect(log.availableBytes(-1)).toBe(0)
     const size = log.size
-    await bytesOf((await log.read(0, 100_000)).regions)
+    await bytesOf((await log.slice(0, 100_000)).regions)
     const end = log.logEndOffset
-    await log.append(batch({ value: 'more' }), 0)
+    await log.appendBatch(batch({ value: 'more' }), 0)
     expect(log.availableBytes(end)).toBe(log.size - size)
     for (let offset = 0; offset < end; offset++) {
       const available = log.availableBytes(offset)
       expect(available).toBeGreaterThan(0)
-      const { byteLength, regions } = await log.read(offset, 100_000)
+      const { byteLength, regions } = await log.slice(offset, 100_000)
       await bytesOf(regions)
       expect(available).toBeLessThanOrEqual(byteLength)
     }
@@ -72,7 +72,7 @@ describe('reading', () => {
     expect(log.segmentCount).toBeGreaterThan(60)
     expect((await readAll(log)).length).toBe(1200)
     const offsets = Array.from({ length: 200 }, (_, index) => (index * 397) % 1200)
-    await Promise.all(offsets.map(async (offset) => bytesOf((await log.read(offset, 500)).regions)))
+    await Promise.all(offsets.map(async (offset) => bytesOf((await log.slice(offset, 500)).regions)))
     expect((await log.offsetForTime(1_700_000_000_000))?.offset).toBe(0)
     await log.close()
     const again = await openLog(directory, { settings, cleanShutdown: true })
@@ -85,14 +85,14 @@ describe('reading', () => {
     await log.close()
     const later = await temporaryDirectory()
     const other = await openLog(later, { logStartOffset: 30 })
-    await other.append(batch({ value: 'later' }), 0)
+    await other.appendBatch(batch({ value: 'later' }), 0)
     await other.close()
     for (const empty of [10, 20]) await writeFile(`${directory}/${String(empty).padStart(20, '0')}.log`, '')
     const name = '00000000000000000030.log'
     await copyFile(`${later}/${name}`, `${directory}/${name}`)
     const again = await openLog(directory, { cleanShutdown: true })
     for (const offset of [3, 5, 10, 15, 20, 25, 30]) {
-      const slice = await again.read(offset, 1000)
+      const slice = await again.slice(offset, 1000)
       expect([...batchesOf(await bytesOf(slice.regions))].map((one) => one.baseOffset)).toEqual([30])
     }
     await again.close()
@@ -100,7 +100,7 @@ describe('reading', () => {
 
   it('does not hold the event loop for a search that no index shortens', async () => {
     const { log } = await filled(3000, { ...defaults, indexIntervalBytes: 2_000_000_000 })
-    const slice = log.read(8500, 1000)
+    const slice = log.slice(8500, 1000)
     expect(slice).toBeInstanceOf(Promise)
     const [first] = [...batchesOf(await bytesOf((await slice).regions))]
     expect(first!.baseOffset).toBe(8499)
@@ -111,7 +111,7 @@ describe('reading', () => {
     const directory = await temporaryDirectory()
     const settings = { ...defaults, segmentBytes: 2000, indexIntervalBytes: 50 }
     const log = await openLog(directory, { settings })
-    for (let index = 0; index < 60; index++) await log.append(batch({ timestampMs: 1000 + index }), 0)
+    for (let index = 0; index < 60; index++) await log.appendBatch(batch({ timestampMs: 1000 + index }), 0)
     await log.close()
     const path = `${directory}/00000000000000000000.index`
     const index = await readFile(path)

@@ -12,7 +12,7 @@ async function crashedLog(): Promise<{ directory: string; path: string; content:
   const log = await openLog(directory)
   const ends = [0]
   for (let index = 0; index < 5; index++) {
-    await log.append(batch({ count: 3, value: `batch ${index}` }), 0)
+    await log.appendBatch(batch({ count: 3, value: `batch ${index}` }), 0)
     ends.push(log.size)
   }
   await log.close({ clean: false })
@@ -49,7 +49,7 @@ describe('after a crash', () => {
       const kept = at < ends[4]! ? 3 : 4
       expect([at, log.logEndOffset]).toEqual([at, kept * 3])
       if (at % 16 === 0) {
-        await log.append(batch({ value: 'new' }), 0)
+        await log.appendBatch(batch({ value: 'new' }), 0)
         expect((await readAll(log)).at(-1)).toEqual({ offset: kept * 3, value: 'new' })
       }
       await log.close({ clean: false })
@@ -68,7 +68,7 @@ describe('after a crash', () => {
     const directory = await temporaryDirectory()
     const settings = { ...defaults, segmentBytes: 400 }
     const log = await openLog(directory, { settings })
-    for (let index = 0; index < 20; index++) await log.append(batch({ value: `value ${index}` }), 0)
+    for (let index = 0; index < 20; index++) await log.appendBatch(batch({ value: `value ${index}` }), 0)
     expect(log.segmentCount).toBeGreaterThan(3)
     await log.close({ clean: false })
     await writeFile(`${directory}/00000000000000000004.snapshot`, 'kept')
@@ -82,7 +82,7 @@ describe('after a crash', () => {
     const values = (await readAll(again)).map((record) => record.value)
     expect(values).toEqual(Array.from({ length: again.logEndOffset }, (_, index) => `value ${index}`))
     expect(again.recovery.bytesDropped).toBeGreaterThan(500)
-    await again.append(batch({ value: 'on' }), 0)
+    await again.appendBatch(batch({ value: 'on' }), 0)
     await again.close()
     await readFile(`${directory}/00000000000000000004.snapshot`)
     await expect(readFile(`${directory}/00000000000000000010.snapshot`)).rejects.toMatchObject({ code: 'ENOENT' })
@@ -92,7 +92,7 @@ describe('after a crash', () => {
     const directory = await temporaryDirectory()
     const settings = { ...defaults, segmentBytes: 200 }
     const log = await openLog(directory, { settings })
-    for (let index = 0; index < 60; index++) await log.append(batch({ value: 'x'.repeat(100) }), 0)
+    for (let index = 0; index < 60; index++) await log.appendBatch(batch({ value: 'x'.repeat(100) }), 0)
     await log.close({ clean: false })
     const before = descriptors()
     const again = await openLog(directory, { settings })
@@ -116,7 +116,8 @@ describe('after a crash', () => {
   it('index files that reach beyond the log lead nowhere', async () => {
     const { directory, path, content, ends } = await crashedLog()
     const longer = await openLog(directory, { settings: { ...defaults, indexIntervalBytes: 1 } })
-    for (let index = 0; index < 20; index++) await longer.append(batch({ timestampMs: 1_800_000_000_000 + index }), 0)
+    for (let index = 0; index < 20; index++)
+      await longer.appendBatch(batch({ timestampMs: 1_800_000_000_000 + index }), 0)
     await longer.close()
     await writeFile(path, content.subarray(0, ends[4]!))
     for (const cleanShutdown of [false, true]) {
@@ -146,7 +147,7 @@ describe('after a crash', () => {
     const directory = await temporaryDirectory()
     const settings = { ...defaults, segmentBytes: 400 }
     const log = await openLog(directory, { settings })
-    for (let index = 0; index < 20; index++) await log.append(batch({ value: `value ${index}` }), 0)
+    for (let index = 0; index < 20; index++) await log.appendBatch(batch({ value: `value ${index}` }), 0)
     await log.close({ clean: false })
     const path = `${directory}/00000000000000000005.log`
     const { length } = await readFile(path)
@@ -162,14 +163,14 @@ describe('after a crash', () => {
     const directory = await temporaryDirectory()
     const log = await openLog(directory)
     const idempotent = (baseSequence: number) => batch({ producerId: 9, producerEpoch: 0, baseSequence })
-    for (let sequence = 0; sequence < 4; sequence++) await log.append(idempotent(sequence), 0)
+    for (let sequence = 0; sequence < 4; sequence++) await log.appendBatch(idempotent(sequence), 0)
     const end = log.size
     await log.close({ clean: false })
     await truncate(`${directory}/${SEGMENT}`, end - 1)
     const again = await openLog(directory)
-    expect(await again.append(idempotent(2), 0)).toMatchObject({ baseOffset: 2, duplicate: true })
-    await expect(again.append(idempotent(4), 0)).rejects.toMatchObject({ code: 'PAGELOG_REFUSED', kafkaCode: 45 })
-    expect(await again.append(idempotent(3), 0)).toMatchObject({ baseOffset: 3, duplicate: false })
+    expect(await again.appendBatch(idempotent(2), 0)).toMatchObject({ baseOffset: 2, duplicate: true })
+    await expect(again.appendBatch(idempotent(4), 0)).rejects.toMatchObject({ code: 'PAGELOG_REFUSED', kafkaCode: 45 })
+    expect(await again.appendBatch(idempotent(3), 0)).toMatchObject({ baseOffset: 3, duplicate: false })
     await again.close()
   })
 })
@@ -236,7 +237,7 @@ describe('side files', () => {
     const directory = await temporaryDirectory()
     const settings = { ...defaults, segmentBytes: 2000, indexIntervalBytes: 50 }
     const log = await openLog(directory, { settings })
-    for (let index = 0; index < 100; index++) await log.append(batch({ value: `value ${index}` }), 0)
+    for (let index = 0; index < 100; index++) await log.appendBatch(batch({ value: `value ${index}` }), 0)
     await log.close()
     const name = `${directory}/00000000000000000000`
     const indexes = await Promise.all(['.index', '.timeindex'].map((suffix) => readFile(name + suffix)))
@@ -273,7 +274,7 @@ describe('side files', () => {
     for (const cleanShutdown of [true, false]) {
       const log = await openLog(directory, { cleanShutdown })
       expect(log.leaderEpoch).toBe(4)
-      await expect(log.append(batch(), 3)).rejects.toMatchObject({ code: 'PAGELOG_REFUSED', kafkaCode: 74 })
+      await expect(log.appendBatch(batch(), 3)).rejects.toMatchObject({ code: 'PAGELOG_REFUSED', kafkaCode: 74 })
       await log.close()
     }
     for (const [name, content] of Object.entries(kept)) {
@@ -284,8 +285,8 @@ describe('side files', () => {
   it('leader-epoch-checkpoint has an epoch before its first batch', async () => {
     const directory = await temporaryDirectory()
     const log = await openLog(directory)
-    await log.append(batch({ count: 2 }), 0)
-    await log.append(batch(), 3)
+    await log.appendBatch(batch({ count: 2 }), 0)
+    await log.appendBatch(batch(), 3)
     expect(await readFile(`${directory}/leader-epoch-checkpoint`, 'utf8')).toBe('0\n2\n0 0\n3 2\n')
     expect(log.leaderEpoch).toBe(3)
     await log.close({ clean: false })

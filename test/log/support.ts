@@ -69,7 +69,7 @@ export async function readAll(log: Log, offset = log.logStartOffset, maxBytes = 
   const records: StoredRecord[] = []
   let next = offset
   while (next < log.logEndOffset) {
-    const slice = await log.read(next, maxBytes, { minOneBatch: true })
+    const slice = await log.slice(next, maxBytes, { minOneBatch: true })
     const before = next
     for (const one of batchesOf(await bytesOf(slice.regions))) {
       if (!one.isValid()) throw new Error(`batch at ${one.baseOffset} is damaged`)

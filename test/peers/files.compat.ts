@@ -266,7 +266,7 @@ async function countRecords(log: Log): Promise<number> {
   let records = 0
   let next = log.logStartOffset
   while (next < log.logEndOffset) {
-    const { regions } = await log.read(next, 1 << 20, { minOneBatch: true })
+    const { regions } = await log.slice(next, 1 << 20, { minOneBatch: true })
     const parts: Uint8Array[] = []
     for (const region of regions) {
       const bytes = new Uint8Array(region.length)

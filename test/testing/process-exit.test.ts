@@ -58,7 +58,7 @@ describe('a process ends by itself', () => {
       const log = await directory.create('topic', 0, 'AAAAAAAAAAAAAAAAAAAAAQ')
       const writer = new BatchWriter(new Uint8Array(1000))
       writer.append(0, null, new Uint8Array(10))
-      await log.append(writer.finish({ producerId: -1, producerEpoch: -1, baseSequence: -1 }), 0)
+      await log.appendBatch(writer.finish({ producerId: -1, producerEpoch: -1, baseSequence: -1 }), 0)
       await directory.close()
       await rm(path, { recursive: true })
       console.log('closed')

@@ -141,7 +141,7 @@ class ProduceCall {
     // What follows a batch and is less than another one is not stored, as in Kafka.
     const size = sizeOfFirstBatch(records)
     const batch = size === records.length ? records : records.subarray(0, size)
-    partition.log.append(batch, partition.leaderEpoch).then(
+    partition.log.appendBatch(batch, partition.leaderEpoch).then(
       (result) => this.#appended(partition, result, answer),
       (error) => this.#appendFailed(partition, error, answer),
     )

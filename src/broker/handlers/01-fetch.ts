@@ -162,7 +162,7 @@ class FetchCall {
       return undefined
     }
     try {
-      return partition!.log.read(request.fetchOffset, Math.max(0, maxBytes), { minOneBatch: !this.#somethingRead })
+      return partition!.log.slice(request.fetchOffset, Math.max(0, maxBytes), { minOneBatch: !this.#somethingRead })
     } catch (error) {
       wanted.errorCode = codeOfRead(error)
       if (wanted.errorCode === ErrorCode.UNKNOWN_SERVER_ERROR) throw error
