@@ -12,6 +12,7 @@
         'native/batch_check.cc',
         'native/crc32c.cc',
         'native/descriptors.cc',
+        'native/directory_scan.cc',
         'native/file_calls.cc',
         'native/pool_call.cc',
         'native/send_file.cc',

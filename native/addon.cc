@@ -5,6 +5,7 @@
 #include "batch_check.h"
 #include "crc32c.h"
 #include "descriptors.h"
+#include "directory_scan.h"
 #include "environment.h"
 #include "file_calls.h"
 #include "send_file.h"
@@ -35,6 +36,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add<pagelog::duplicate_call>(file_calls, "duplicate");
   add<pagelog::close_call>(file_calls, "close");
   add<pagelog::send_file_call>(file_calls, "sendFile");
+  add<pagelog::scan_call>(file_calls, "scan");
   exports.Set("fileCalls", file_calls);
 #endif
   return exports;

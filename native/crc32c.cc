@@ -124,7 +124,9 @@ __attribute__((target("sse4.2,pclmul"))) inline uint64_t three_lanes(uint64_t a,
 }
 
 __attribute__((target("sse4.2,pclmul"))) uint32_t cpu_way(uint32_t seed, const uint8_t* bytes, size_t length) {
-  constexpr size_t kLong = 1024;
+  // All three lanes in one page or two, so that the hardware's prefetching keeps up: of 64 KiB that no cache holds the
+  // CRC takes half the time that it takes with lanes of 1,024 bytes; of cached bytes the same.
+  constexpr size_t kLong = 256;
   constexpr size_t kShort = 128;
   uint64_t state = seed;
   for (; length >= 3 * kLong; bytes += 3 * kLong, length -= 3 * kLong) state = three_lanes<kLong>(state, bytes);

@@ -40,13 +40,18 @@ void PoolCall::complete(napi_env env, napi_status status, void* data) {
   Outcome outcome = call->outcome_;
   if (status != napi_ok) outcome = Outcome{0, ECANCELED, nullptr};
   if (outcome.error == 0 && outcome.code == nullptr) {
-    napi_value value = nullptr;
-    if (napi_create_int64(env, outcome.value, &value) != napi_ok) return;
+    const napi_value value = call->make_value(env);
+    if (value == nullptr) return;
     napi_resolve_deferred(env, call->deferred_, value);
     return;
   }
   const napi_value error = make_system_error(env, outcome.error, outcome.code, call->name());
   if (error != nullptr) napi_reject_deferred(env, call->deferred_, error);
+}
+
+napi_value PoolCall::make_value(napi_env env) {
+  napi_value value = nullptr;
+  return napi_create_int64(env, outcome_.value, &value) == napi_ok ? value : nullptr;
 }
 
 napi_value make_system_error(napi_env env, int error, const char* code, const char* syscall) {

@@ -1,6 +1,6 @@
 // One blocking call on the way through libuv's thread pool, answered by a promise.
 //
-// A call holds numbers only (descriptors, positions), nothing of JavaScript, so nothing has to be kept alive for it. At
+// A call holds values of its own (descriptors, positions, paths), nothing of JavaScript, so nothing has to be kept alive for it. At
 // the exit of an environment Node waits for calls in flight; their promises then simply stay open.
 #pragma once
 
@@ -25,13 +25,16 @@ class PoolCall {
   PoolCall(const PoolCall&) = delete;
   PoolCall& operator=(const PoolCall&) = delete;
 
-  // Queues the call and returns its promise: resolved with the outcome's value, or rejected with an Error that has
+  // Queues the call and returns its promise: resolved with the call's value, or rejected with an Error that has
   // `code`, `errno` and `syscall`.
   static Napi::Value start(Napi::Env env, std::unique_ptr<PoolCall> call);
 
  protected:
   // Runs in the pool.
   virtual Outcome run() noexcept = 0;
+  // On the event loop, after a run that ended well: what the promise is resolved with; null when the environment is
+  // going down.
+  virtual napi_value make_value(napi_env env);
   // The system call's name, a constant.
   virtual const char* name() const noexcept = 0;
 

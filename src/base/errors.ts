@@ -9,6 +9,7 @@ export type OperatingErrorCode =
   | 'PAGELOG_CORRUPT' // stored bytes that cannot be what was written; see path and position
   | 'PAGELOG_DISK_FULL' // ENOSPC or EDQUOT: refused, nothing kept of it
   | 'PAGELOG_STORAGE' // a failed write, fsync or rename: the log directory is offline until restart
+  | 'PAGELOG_NOT_FOUND' // no such file, where one has to be
   | 'PAGELOG_OFFSET_OUT_OF_RANGE'
   | 'PAGELOG_TOO_LARGE' // a record, batch or frame above its limit
   | 'PAGELOG_INVALID_ARGUMENT'
@@ -21,13 +22,14 @@ export type OperatingErrorCode =
   | 'PAGELOG_UNSUPPORTED' // version, codec or platform
   | 'PAGELOG_BROKER' // the broker answered an error code; see kafkaCode
   | 'PAGELOG_ABORTED'
+  | 'PAGELOG_WORKER' // a worker thread died, or the module of its job does not load
 
 export interface ErrorFields {
   readonly cause?: unknown
   readonly path?: string
   readonly offset?: number
   readonly position?: number
-  /** Kafka's error code, with PAGELOG_BROKER and PAGELOG_REFUSED. */
+  /** Kafka's error code, with PAGELOG_BROKER, PAGELOG_REFUSED and PAGELOG_UNSUPPORTED. */
   readonly kafkaCode?: number
   /** Whether the same call may succeed later. */
   readonly retriable?: boolean

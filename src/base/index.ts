@@ -3,11 +3,14 @@ export { assert, InvariantError, surfaceInvariant } from './assert.ts'
 export { ErrorCode, type ErrorName, errorOf, type KafkaError, kafkaErrors } from './error-codes.ts'
 export { type ErrorFields, hasCode, type OperatingErrorCode, PagelogError } from './errors.ts'
 export { type Logger, silentLogger } from './logger.ts'
+export { Mutex } from './mutex.ts'
 export {
   checkSetting,
   defaultsOf,
   formatSetting,
+  type GivenSettings,
   hint,
+  overlaid,
   parseSetting,
   resolveSettings,
   type Setting,

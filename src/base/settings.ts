@@ -18,6 +18,8 @@ export interface Setting<V extends SettingValue = SettingValue> {
   readonly min?: number
   readonly max?: number
   readonly oneOf?: readonly string[]
+  /** Between the bounds, and not allowed all the same. */
+  readonly noneOf?: readonly number[]
   readonly doc: string
 }
 
@@ -26,6 +28,13 @@ export type SettingsTable = Readonly<Record<string, Setting>>
 
 type Widen<V> = V extends boolean ? boolean : V extends number ? number : V extends string ? string : V
 export type SettingsOf<T extends SettingsTable> = { readonly [K in keyof T]: Widen<T[K]['default']> }
+/** Some of them, as a program gives them: undefined counts as left out, a list may be its text, `compact,delete`. */
+export type GivenSettings<T extends SettingsTable> = {
+  readonly [K in keyof T]?:
+    | Widen<T[K]['default']>
+    | (T[K]['default'] extends readonly string[] ? string : never)
+    | undefined
+}
 
 /** The defaults of a table, as an object by inside name. */
 export function defaultsOf<T extends SettingsTable>(table: T): SettingsOf<T> {
@@ -50,7 +59,7 @@ export function parseSetting(setting: Setting, text: string): SettingValue {
       return checkSetting(setting, value)
     }
     case 'list':
-      return trimmed === '' ? [] : trimmed.split(',').map((item) => item.trim())
+      return checkSetting(setting, trimmed === '' ? [] : trimmed.split(',').map((item) => item.trim()))
     case 'string':
       return checkSetting(setting, trimmed)
   }
@@ -61,28 +70,49 @@ export function checkSetting<V extends SettingValue>(setting: Setting, value: V)
   if (typeof value === 'number') {
     const low = setting.min ?? (setting.type === 'int' ? -2147483648 : Number.MIN_SAFE_INTEGER)
     const high = setting.max ?? (setting.type === 'int' ? 2147483647 : Number.MAX_SAFE_INTEGER)
-    const whole = setting.type === 'double' || Number.isInteger(value)
-    if (!whole || value < low || value > high) throw refuse(setting, String(value), `${low} to ${high}`)
+    const whole = setting.type === 'double' ? !Number.isNaN(value) : Number.isInteger(value)
+    const allowed = `${low} to ${high}${setting.noneOf ? ` without ${setting.noneOf.join(', ')}` : ''}`
+    if (!whole || value < low || value > high || setting.noneOf?.includes(value)) {
+      throw refuse(setting, String(value), allowed)
+    }
   }
-  if (typeof value === 'string' && setting.oneOf && !setting.oneOf.includes(value)) {
-    throw refuse(setting, value, setting.oneOf.join(', '))
+  if (setting.oneOf && typeof value !== 'number' && typeof value !== 'boolean') {
+    const items: readonly string[] = typeof value === 'string' ? [value] : value
+    const wrong = items.find((item) => !setting.oneOf!.includes(item))
+    if (wrong !== undefined) throw refuse(setting, wrong, setting.oneOf.join(', '))
   }
   return value
 }
 
 /** Fills `given` (inside names) up with defaults and checks every value. Unknown names are refused. */
-export function resolveSettings<T extends SettingsTable>(table: T, given: Partial<SettingsOf<T>> = {}): SettingsOf<T> {
+export function resolveSettings<T extends SettingsTable>(table: T, given: GivenSettings<T> = {}): SettingsOf<T> {
   const resolved: Record<string, SettingValue> = { ...defaultsOf(table) }
   for (const [key, value] of Object.entries(given)) {
     if (value === undefined) continue
     const setting = table[key]
     if (!setting)
       throw new PagelogError('PAGELOG_INVALID_SETTING', `unknown setting ${key}${hint(key, Object.keys(table))}`)
-    const expected = Array.isArray(setting.default) ? 'object' : typeof setting.default
-    if (typeof value !== expected) throw refuse(setting, String(value), `a ${expected}`)
-    resolved[key] = checkSetting(setting, value as SettingValue)
+    resolved[key] = Array.isArray(setting.default) ? listOf(setting, value) : scalarOf(setting, value)
   }
   return resolved as SettingsOf<T>
+}
+
+function scalarOf(setting: Setting, value: unknown): SettingValue {
+  const expected = typeof setting.default
+  if (typeof value !== expected) throw refuse(setting, String(value), `a ${expected}`)
+  return checkSetting(setting, value as SettingValue)
+}
+
+function listOf(setting: Setting, value: unknown): SettingValue {
+  if (typeof value === 'string') return parseSetting(setting, value)
+  const isList = Array.isArray(value) && value.every((item) => typeof item === 'string')
+  if (!isList) throw refuse(setting, String(value), 'a list of texts')
+  return checkSetting(setting, value)
+}
+
+/** `over` on top of `under`; what is undefined in it counts as left out. */
+export function overlaid<T extends object>(under: T, over: object): T {
+  return { ...under, ...Object.fromEntries(Object.entries(over).filter(([, value]) => value !== undefined)) }
 }
 
 /** How a value is written in a properties file and by DescribeConfigs. */

@@ -3,7 +3,10 @@
  * `env/node/`. Paths are absolute or relative to the process; offsets in files are called *positions*, in bytes.
  */
 
-/** How a file is opened. `read`: must exist. `write`: read and write, created when missing. `create`: as write, must not exist. */
+/**
+ * How a file is opened. `read`: must exist, else PAGELOG_NOT_FOUND. `write`: read and write, created when missing.
+ * `create`: as write, must not exist. A new name is durable only after `syncDirectory`.
+ */
 export type OpenMode = 'read' | 'write' | 'create'
 
 /** Order of work in the thread pool (design §3): appends never wait behind the others. */
@@ -28,7 +31,10 @@ export interface File {
    */
   tryRead(into: Uint8Array, position: number): number
 
-  /** fdatasync. A failure is final for the file: PAGELOG_STORAGE, never retried by anyone (reliability L5). */
+  /**
+   * fdatasync, of all that was written when it is called. Calls may share one. A failure, a full
+   * disk included, is final for the file: PAGELOG_STORAGE, never retried by anyone (reliability L5).
+   */
   dataSync(): Promise<void>
   truncate(size: number): Promise<void>
   /** Reserves blocks without changing `size`; does nothing where the platform cannot. */
@@ -62,11 +68,28 @@ export interface FileStatus {
   readonly isDirectory: boolean
 }
 
+/** Which files `Disk.scan` reads the end of: those whose name ends with `suffix`, or of them only the last by name. */
+export interface TailRule {
+  readonly suffix: string
+  readonly bytes: number
+  readonly lastOnly: boolean
+}
+
+export interface ScannedFile {
+  readonly name: string
+  readonly size: number
+  /** Its last bytes, all of it when it is that small; undefined when no rule names it. */
+  readonly tail: Uint8Array | undefined
+}
+
 export interface Disk {
   open(path: string, mode: OpenMode): Promise<File>
   /** A whole small file; undefined when there is none. */
   readFile(path: string): Promise<Uint8Array | undefined>
-  /** Writes `path`.tmp, syncs it, renames it over `path`, syncs the directory (reliability L7). */
+  /**
+   * Writes `path`.tmp, syncs it, renames it over `path`, syncs the directory (reliability L7). PAGELOG_DISK_FULL: the old
+   * content stays. PAGELOG_STORAGE: one of the two is there.
+   */
   replaceFile(path: string, content: Uint8Array): Promise<void>
   status(path: string): Promise<FileStatus | undefined>
   rename(from: string, to: string): Promise<void>
@@ -74,11 +97,19 @@ export interface Disk {
   unlink(path: string): Promise<void>
   /** Names in a directory, sorted. */
   list(directory: string): Promise<string[]>
-  /** With parents; nothing happens when it is there. */
+  /**
+   * The files in a directory, its subdirectories left out, with what `rules` say, in one call of the pool. Only where the
+   * platform can: callers do without it by `list`, `status` and reads.
+   */
+  readonly scan?: ((directory: string, rules: readonly TailRule[]) => Promise<ScannedFile[]>) | undefined
+  /** With parents; nothing happens when it is there. What it makes is durable when it returns (reliability L6). */
   makeDirectory(path: string): Promise<void>
   /** With all that is in it; nothing happens when it is missing. */
   removeDirectory(path: string): Promise<void>
-  /** fsync of the directory: makes creations, renames and removals in it durable (reliability L6). */
+  /**
+   * fsync of the directory: makes creations, renames and removals in it durable (reliability L6). A failure, a full disk
+   * included, is final: PAGELOG_STORAGE, and from then on each time this process asks for it (reliability L5).
+   */
   syncDirectory(path: string): Promise<void>
   /** Bytes an unprivileged process could still write. */
   freeSpace(path: string): Promise<number>

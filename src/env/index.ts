@@ -1,21 +1,52 @@
 /**
  * The seam to the outside world. Core code receives what it needs of `Env` and knows nothing else of files, sockets,
- * time or chance; `nodeEnv()` of `env/node/` is the real one. A memory-backed Disk and a simulated Network come with
- * the storage engine and the cluster.
+ * time or chance; `nodeEnv()` of `env/node/` is the real one. `env/memory/` has a disk that ends with the process,
+ * `env/simulated/` a disk that lies, a clock that stands still and chance from a seed; a simulated Network comes with the
+ * cluster.
  */
 import type { Clock, Random } from './clock.ts'
 import type { Disk } from './disk.ts'
 import type { Network } from './network.ts'
+import type { Workers } from './workers.ts'
 
 export interface Env {
   readonly disk: Disk
   readonly network: Network
   readonly clock: Clock
   readonly random: Random
+  /** CPU work off the event loop, on the same disk. */
+  readonly workers: Workers
 }
 
 export type { Clock, Random, Timer } from './clock.ts'
-export type { Disk, File, FileLock, FileRegion, FileStatus, OpenMode } from './disk.ts'
+export type { Disk, File, FileLock, FileRegion, FileStatus, OpenMode, ScannedFile, TailRule } from './disk.ts'
+export { inThreadWorkers } from './in-thread-workers.ts'
+export { MemoryDisk, type MemoryDiskOptions, memoryDisk } from './memory/index.ts'
 export type { Listener, Network, Part, Receiver, Stream } from './network.ts'
+export { type Channel, openChannel } from './node/channel.ts'
 export { nodeEnv } from './node/index.ts'
 export { type LoopDelay, type LoopSampler, processUsage, startLoopSampler } from './node/loop-sampler.ts'
+export {
+  type ItemSink,
+  type ItemSource,
+  type NodeReadable,
+  type NodeWritable,
+  nodeReadable,
+  nodeWritable,
+} from './node/streams.ts'
+export { type NodeWorkersOptions, nodeWorkers } from './node/workers.ts'
+export {
+  type DiskOperation,
+  type Fault,
+  type FaultMatch,
+  type Hold,
+  type InjectedFault,
+  type LoggedOperation,
+  LyingDisk,
+  type LyingDiskOptions,
+  lyingDisk,
+  type OperationLog,
+  SeededRandom,
+  VirtualClock,
+} from './simulated/index.ts'
+export { type Job, type JobEnv, type JobFunction, type JobOptions, jobAt, moved, type Workers } from './workers.ts'

@@ -46,7 +46,7 @@ export function loadAddon(): { addon?: Addon; reason?: string } {
 }
 
 /** The directory that holds the package.json next above; the same from src/ and from dist/src/. */
-function packageRoot(from: string): string {
+export function packageRoot(from: string): string {
   for (let directory = from; ; directory = dirname(directory)) {
     if (existsSync(join(directory, 'package.json'))) return directory
     if (dirname(directory) === directory) return from

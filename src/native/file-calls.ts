@@ -29,4 +29,9 @@ export interface FileCalls {
    * at `position`, else with the errno's name (`EPIPE`, `ECONNRESET`, `EIO` …).
    */
   sendFile(socketFd: number, fileFd: number, position: number, length: number): Promise<number>
+  /**
+   * The regular files of a directory with their sizes and the ends of those that `rules` name, in one call of the pool.
+   * The formats of rules and answer are in native/directory_scan.h.
+   */
+  scan(path: string, rules: string): Promise<ArrayBuffer>
 }

@@ -37,5 +37,6 @@ export const checkBatchStored: (bytes: Uint8Array, position: number, end: number
 /** System calls on descriptors; undefined without the addon. */
 export const fileCalls: FileCalls | undefined = addon?.fileCalls
 
+export { packageRoot } from './addon.ts'
 export { BatchFault } from './batch-fault.ts'
 export type { FileCalls } from './file-calls.ts'

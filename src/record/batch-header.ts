@@ -39,6 +39,8 @@ const COMPRESSION_BITS = 0x07
 const TIMESTAMP_TYPE_BIT = 0x08
 const TRANSACTIONAL_BIT = 0x10
 const CONTROL_BIT = 0x20
+const DELETE_HORIZON_BIT = 0x40
+const NO_TIMESTAMP = -1
 
 export const Compression = { NONE: 0, GZIP: 1, SNAPPY: 2, LZ4: 3, ZSTD: 4 } as const
 export type Compression = (typeof Compression)[keyof typeof Compression]
@@ -47,6 +49,10 @@ export const TimestampType = { CREATE_TIME: 0, LOG_APPEND_TIME: 1 } as const
 /** Bytes of the whole batch, header included. */
 export function batchSize(bytes: Uint8Array, position: number): number {
   return readInt32(bytes, position + LENGTH_AT) + LOG_OVERHEAD_BYTES
+}
+/** The CRC does not cover it. */
+export function setBatchSize(bytes: Uint8Array, position: number, size: number): void {
+  writeInt32(bytes, position + LENGTH_AT, size - LOG_OVERHEAD_BYTES)
 }
 export function baseOffset(bytes: Uint8Array, position: number): number {
   return readInt64(bytes, position)
@@ -87,8 +93,28 @@ export function timestampType(bytes: Uint8Array, position: number): 0 | 1 {
 export function compression(bytes: Uint8Array, position: number): number {
   return bytes[position + ATTRIBUTES_AT + 1]! & COMPRESSION_BITS
 }
+/** The CRC is wrong afterwards, as after every change from the attributes on. */
+export function setCompression(bytes: Uint8Array, position: number, codec: Compression): void {
+  const at = position + ATTRIBUTES_AT + 1
+  bytes[at] = (bytes[at]! & ~COMPRESSION_BITS) | codec
+}
+/**
+ * When compaction may drop the tombstones or the transaction marker of this batch (KIP-534); -1 before it has been set.
+ * It stands in place of the base timestamp, which the records' timestamps are then relative to.
+ */
+export function deleteHorizonMs(bytes: Uint8Array, position: number): number {
+  const isSet = (bytes[position + ATTRIBUTES_AT + 1]! & DELETE_HORIZON_BIT) !== 0
+  return isSet ? readInt64(bytes, position + BASE_TIMESTAMP_AT) : -1
+}
+export function setDeleteHorizon(bytes: Uint8Array, position: number, horizonMs: number): void {
+  bytes[position + ATTRIBUTES_AT + 1] = bytes[position + ATTRIBUTES_AT + 1]! | DELETE_HORIZON_BIT
+  writeInt64(bytes, position + BASE_TIMESTAMP_AT, horizonMs)
+}
 export function lastOffsetDelta(bytes: Uint8Array, position: number): number {
   return readInt32(bytes, position + LAST_OFFSET_DELTA_AT)
+}
+export function setLastOffsetDelta(bytes: Uint8Array, position: number, delta: number): void {
+  writeInt32(bytes, position + LAST_OFFSET_DELTA_AT, delta)
 }
 export function lastOffset(bytes: Uint8Array, position: number): number {
   return readInt64(bytes, position) + readInt32(bytes, position + LAST_OFFSET_DELTA_AT)
@@ -98,6 +124,10 @@ export function baseTimestamp(bytes: Uint8Array, position: number): number {
 }
 export function maxTimestamp(bytes: Uint8Array, position: number): number {
   return readInt64(bytes, position + MAX_TIMESTAMP_AT)
+}
+/** The CRC is wrong afterwards. */
+export function setMaxTimestamp(bytes: Uint8Array, position: number, timestampMs: number): void {
+  writeInt64(bytes, position + MAX_TIMESTAMP_AT, timestampMs)
 }
 export function producerId(bytes: Uint8Array, position: number): number {
   return readInt64(bytes, position + PRODUCER_ID_AT)
@@ -121,6 +151,26 @@ export function setLogAppendTime(bytes: Uint8Array, position: number, timestampM
   writeInt64(bytes, position + MAX_TIMESTAMP_AT, timestampMs)
 }
 
+/** Of a batch whose records were thinned out: size, record count, largest timestamp. The caller computes the CRC anew. */
+export function setRemaining(
+  bytes: Uint8Array,
+  position: number,
+  size: number,
+  count: number,
+  timestampMs: number,
+): void {
+  writeInt32(bytes, position + LENGTH_AT, size - LOG_OVERHEAD_BYTES)
+  writeInt64(bytes, position + MAX_TIMESTAMP_AT, timestampMs)
+  writeInt32(bytes, position + RECORD_COUNT_AT, count)
+}
+
+/** Turns the header of a batch into that of one without records: no compression, no horizon, no base timestamp. */
+export function setEmpty(bytes: Uint8Array, position: number): void {
+  bytes[position + ATTRIBUTES_AT + 1] = bytes[position + ATTRIBUTES_AT + 1]! & ~(COMPRESSION_BITS | DELETE_HORIZON_BIT)
+  writeInt64(bytes, position + BASE_TIMESTAMP_AT, NO_TIMESTAMP)
+  setRemaining(bytes, position, BATCH_HEADER_BYTES, 0, maxTimestamp(bytes, position))
+}
+
 /** What a batch without idempotence has for a producer. */
 export const NO_PRODUCER: ProducerFields = { producerId: -1, producerEpoch: -1, baseSequence: -1 }
 
@@ -130,6 +180,13 @@ export interface ProducerFields {
   readonly producerEpoch: number
   readonly baseSequence: number
   readonly transactional?: boolean
+}
+
+/** Puts a batch into a producer's sequence; `transactional` stays. The CRC is wrong afterwards. */
+export function setProducer(bytes: Uint8Array, position: number, producer: ProducerFields): void {
+  writeInt64(bytes, position + PRODUCER_ID_AT, producer.producerId)
+  writeInt16(bytes, position + PRODUCER_EPOCH_AT, producer.producerEpoch)
+  writeInt32(bytes, position + BASE_SEQUENCE_AT, producer.baseSequence)
 }
 
 /** Writes everything but the CRC of an uncompressed batch at position 0: base offset 0, leader epoch -1. */

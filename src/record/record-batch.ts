@@ -11,11 +11,17 @@ export class RecordBatch {
   readonly bytes: Uint8Array
   /** Of the batch in `bytes`. */
   readonly position: number
+  /** Records before this offset are left out by `cursor` and iteration: a reader may begin inside of a batch. */
+  readonly startOffset: number
+  /** The same for records from this offset on. */
+  readonly endOffset: number
 
   /** Requires a whole header at `position`; `batchesOf` sees to that. */
-  constructor(bytes: Uint8Array, position: number) {
+  constructor(bytes: Uint8Array, position: number, startOffset = 0, endOffset = Number.POSITIVE_INFINITY) {
     this.bytes = bytes
     this.position = position
+    this.startOffset = startOffset
+    this.endOffset = endOffset
   }
 
   get baseOffset(): number {
@@ -82,10 +88,12 @@ export class RecordBatch {
     return crc32c(this.bytes, this.position + header.ATTRIBUTES_AT, end) === this.crc
   }
 
-  /** A new cursor before the first record; errors as `RecordCursor.reset`. */
-  cursor(): RecordCursor {
-    const cursor = new RecordCursor()
-    cursor.reset(this.bytes, this.position)
+  /**
+   * A cursor before the first record from `startOffset` on; errors as `RecordCursor.reset`. Takes `cursor` again when
+   * one is given.
+   */
+  cursor(cursor: RecordCursor = new RecordCursor()): RecordCursor {
+    cursor.reset(this.bytes, this.position, this.startOffset, this.endOffset)
     return cursor
   }
 
@@ -107,17 +115,18 @@ export class LogRecord {
   readonly #headersStart: number
   readonly #end: number
 
-  /** Takes what the cursor stands on; the cursor may move on afterwards. */
-  constructor(cursor: RecordCursor) {
+  /** Takes what the cursor stands on; the cursor may move on afterwards. `isCopy`: bytes of its own, valid for ever. */
+  constructor(cursor: RecordCursor, isCopy = false) {
+    const start = isCopy ? cursor.keyStart : 0
     this.offset = cursor.offset
     this.timestamp = cursor.timestamp
-    this.#bytes = cursor.bytes
-    this.#keyStart = cursor.keyStart
+    this.#bytes = isCopy ? cursor.bytes.slice(start, cursor.recordEnd) : cursor.bytes
+    this.#keyStart = cursor.keyStart - start
     this.#keyLength = cursor.keyLength
-    this.#valueStart = cursor.valueStart
+    this.#valueStart = cursor.valueStart - start
     this.#valueLength = cursor.valueLength
-    this.#headersStart = cursor.headersStart
-    this.#end = cursor.recordEnd
+    this.#headersStart = cursor.headersStart - start
+    this.#end = cursor.recordEnd - start
   }
 
   get key(): Uint8Array | null {

@@ -10,6 +10,7 @@ import {
   batchSize,
   Compression,
   compression,
+  lastOffset,
   MAGIC_V2,
   magic,
   maxTimestamp,
@@ -49,9 +50,10 @@ export class RecordCursor {
 
   /**
    * Stands before the first record of the batch at `position`. Throws PAGELOG_CORRUPT when the batch is not wholly
-   * there or cannot hold its records, PAGELOG_UNSUPPORTED for a compressed one.
+   * there or cannot hold its records, PAGELOG_UNSUPPORTED for a compressed one. With `startOffset` it stands before the
+   * first record that has at least that offset; with `endOffset` there are no records from that offset on.
    */
-  reset(bytes: Uint8Array, position: number): void {
+  reset(bytes: Uint8Array, position: number, startOffset = 0, endOffset = Number.POSITIVE_INFINITY): void {
     if (position + BATCH_HEADER_BYTES > bytes.length) throw corrupt('batch header is cut off', position)
     const size = batchSize(bytes, position)
     if (size < BATCH_HEADER_BYTES || position + size > bytes.length) throw corrupt('batch is cut off', position)
@@ -69,6 +71,8 @@ export class RecordCursor {
     this.#baseOffset = baseOffset(bytes, position)
     this.#baseTimestamp = baseTimestamp(bytes, position)
     this.#appendTime = timestampType(bytes, position) === 1 ? maxTimestamp(bytes, position) : -1
+    if (this.#baseOffset < startOffset) this.#skip(startOffset)
+    if (lastOffset(bytes, position) >= endOffset) this.#cut(endOffset)
   }
 
   /** Moves to the next record; false after the last. */
@@ -127,6 +131,28 @@ export class RecordCursor {
     this.offset = this.#baseOffset + offsetDelta
     this.timestamp = this.#appendTime === -1 ? this.#baseTimestamp + delta : this.#appendTime
     return true
+  }
+
+  /** Goes on to stand before the first record with at least `startOffset`. */
+  #skip(startOffset: number): void {
+    for (let at = this.#at, left = this.#left; this.next(); at = this.#at, left = this.#left) {
+      if (this.offset < startOffset) continue
+      this.#at = at
+      this.#left = left
+      return
+    }
+  }
+
+  /** Ends the walk before the first record with at least `endOffset`. */
+  #cut(endOffset: number): void {
+    const start = this.#at
+    const before = this.#left
+    let end = start
+    let count = 0
+    for (; this.next() && this.offset < endOffset; end = this.#at) count++
+    this.#at = start
+    this.#left = Math.min(before, count)
+    this.#end = end
   }
 
   /** View of the key, as long-lived as the batch's bytes. */

@@ -9,7 +9,10 @@ const bytes = (text: string) => new Uint8Array(Buffer.from(text))
 describe('nodeDisk', () => {
   test('open read needs the file, open create needs it missing, open write takes both', async () => {
     const path = join(temporaryDirectory(), 'file')
-    await expect(nodeDisk.open(path, 'read')).rejects.toMatchObject({ code: 'PAGELOG_STORAGE', path })
+    await expect(nodeDisk.open(path, 'read')).rejects.toMatchObject({ code: 'PAGELOG_NOT_FOUND', path })
+    const nowhere = join(path, 'no', 'such', 'directory')
+    await expect(nodeDisk.open(nowhere, 'read')).rejects.toMatchObject({ code: 'PAGELOG_NOT_FOUND' })
+    await expect(nodeDisk.open(nowhere, 'write')).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
     const created = await nodeDisk.open(path, 'create')
     await created.write([bytes('abc')], 0)
     await created.close()

@@ -1,17 +1,25 @@
 /** The real disk: Node's file calls with our errors. Names, directories and small files; open files are file.ts. */
 import { constants, fdatasync, close as fsClose, fstat, fsync, open } from 'node:fs'
-import { mkdir, readdir, readFile, rename, rm, stat, statfs, unlink, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { mkdir, readdir, readFile, rename, rm, stat, statfs, unlink } from 'node:fs/promises'
+import { dirname, resolve as resolvePath } from 'node:path'
+import { PagelogError } from '../../base/index.ts'
 import { fileCalls } from '../../native/index.ts'
-import type { Disk, File, FileLock, FileStatus, OpenMode } from '../disk.ts'
+import type { Disk, File, FileLock, FileStatus, OpenMode, ScannedFile, TailRule } from '../disk.ts'
+import { scanDirectory } from './directory-scan.ts'
 import { NodeFile } from './file.ts'
 import { lockFile } from './file-lock.ts'
-import { errnoOf, storageError } from './storage-error.ts'
+import { SharedSyncs } from './shared-syncs.ts'
+import { errnoOf, finalError, storageError } from './storage-error.ts'
 import { PoolClass, poolSlots } from './thread-pool.ts'
+import { writeParts } from './write-parts.ts'
 
 class NodeDisk implements Disk {
+  readonly #directorySyncs = new SharedSyncs((path) => this.#syncDirectory(path))
+  /** On which fsync failed; there are few, since what is in them is given up. */
+  readonly #failedDirectories = new Map<string, PagelogError>()
+
   async open(path: string, mode: OpenMode): Promise<File> {
-    const fd = await guarded('open', path, openWith(path, OPEN_FLAGS[mode]))
+    const fd = await this.#open(path, mode)
     try {
       return new NodeFile(path, fd, await sizeOf(fd))
     } catch (error) {
@@ -27,8 +35,7 @@ class NodeDisk implements Disk {
   async replaceFile(path: string, content: Uint8Array): Promise<void> {
     const temporary = `${path}.tmp`
     try {
-      await writeFile(temporary, content)
-      await syncPath(temporary, 'r+')
+      await writeSynced(temporary, content)
       await rename(temporary, path)
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => undefined)
@@ -54,8 +61,18 @@ class NodeDisk implements Disk {
     return (await guarded('list', directory, readdir(directory))).sort()
   }
 
+  /** Only with the addon: callers do without it. */
+  readonly scan: Disk['scan'] = fileCalls && scanFiles
+
   async makeDirectory(path: string): Promise<void> {
-    await guarded('make', path, mkdir(path, { recursive: true }))
+    const firstMade = await guarded('make', path, mkdir(path, { recursive: true }))
+    if (firstMade === undefined) return
+    const topmost = dirname(resolvePath(firstMade))
+    let parent = resolvePath(path)
+    do {
+      parent = dirname(parent)
+      await this.syncDirectory(parent)
+    } while (parent !== topmost && parent !== dirname(parent))
   }
 
   async removeDirectory(path: string): Promise<void> {
@@ -65,7 +82,7 @@ class NodeDisk implements Disk {
   async syncDirectory(path: string): Promise<void> {
     // Windows opens no directories; its file systems journal their entries.
     if (process.platform === 'win32') return
-    await guarded('sync', path, syncPath(path, 'r'))
+    await this.#directorySyncs.ask(path)
   }
 
   async freeSpace(path: string): Promise<number> {
@@ -76,6 +93,33 @@ class NodeDisk implements Disk {
   lock(path: string): Promise<FileLock> {
     return lockFile(path, fileCalls)
   }
+
+  async #syncDirectory(path: string): Promise<void> {
+    const failure = this.#failedDirectories.get(path)
+    if (failure !== undefined) throw failure
+    const fd = await guarded('open', path, openWith(path, 'r'))
+    try {
+      await syncAndClose(fd, fsync) // fdatasync promises less for a directory
+    } catch (error) {
+      // Even a full disk is final here: the kernel may have forgotten what it could not write (reliability L5).
+      const failed = finalError('sync', path, error)
+      this.#failedDirectories.set(path, failed)
+      throw failed
+    }
+  }
+
+  async #open(path: string, mode: OpenMode): Promise<number> {
+    try {
+      return await openWith(path, OPEN_FLAGS[mode])
+    } catch (error) {
+      if (mode !== 'read' || errnoOf(error) !== 'ENOENT') throw storageError('open', path, error)
+      throw new PagelogError('PAGELOG_NOT_FOUND', `there is no file ${path}`, { cause: error, path })
+    }
+  }
+}
+
+function scanFiles(path: string, rules: readonly TailRule[]): Promise<ScannedFile[]> {
+  return guarded('list', path, scanDirectory(fileCalls!, path, rules))
 }
 
 export const nodeDisk: Disk = new NodeDisk()
@@ -98,12 +142,24 @@ function sizeOf(fd: number): Promise<number> {
   })
 }
 
-/** Opens, syncs and closes; counted as a sync in the pool. A directory gets fsync, since fdatasync promises less. */
-async function syncPath(path: string, flags: string): Promise<void> {
-  const fd = await openWith(path, flags)
-  await new Promise<void>((resolve, reject) => {
+/** A file with this content, on the device; its name in the directory is not. */
+async function writeSynced(path: string, content: Uint8Array): Promise<void> {
+  const fd = await openWith(path, 'w')
+  try {
+    await new Promise<void>((resolve, reject) => {
+      writeParts({ fd, path, sizeBefore: 0 }, [content], 0, (error) => (error ? reject(error) : resolve()))
+    })
+  } catch (error) {
+    fsClose(fd)
+    throw error
+  }
+  await syncAndClose(fd, fdatasync)
+}
+
+/** Closes the descriptor whatever comes of the sync, which counts as one in the pool. */
+function syncAndClose(fd: number, sync: typeof fsync): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
     poolSlots.enter(PoolClass.DATA_SYNC, () => {
-      const sync = flags === 'r' ? fsync : fdatasync
       sync(fd, (error) => {
         poolSlots.leave(PoolClass.DATA_SYNC)
         fsClose(fd, () => (error ? reject(error) : resolve()))

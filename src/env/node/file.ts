@@ -9,7 +9,7 @@ import { fdatasync, close as fsClose, ftruncate, read } from 'node:fs'
 import { assert, PagelogError } from '../../base/index.ts'
 import { fileCalls } from '../../native/index.ts'
 import type { File, FileRegion } from '../disk.ts'
-import { storageError } from './storage-error.ts'
+import { finalError, storageError } from './storage-error.ts'
 import { PoolClass, type PoolSlots, poolSlots } from './thread-pool.ts'
 import { writeParts } from './write-parts.ts'
 
@@ -28,6 +28,8 @@ export class NodeFile implements File {
   /** Writes and truncations: the one running and those behind it. */
   #changing = false
   readonly #changes: (() => void)[] = []
+  #syncing = false
+  #syncsWaiting: { resolve: () => void; reject: (error: unknown) => void }[] = []
   #closing: Promise<void> | undefined
   #allGone: (() => void) | undefined
 
@@ -52,7 +54,7 @@ export class NodeFile implements File {
     return this.#change((settled) => {
       const sizeBefore = this.#size
       writeParts({ fd: this.#fd, path: this.path, sizeBefore }, parts, position, (error, end) => {
-        if (error === undefined) this.#size = Math.max(this.#size, end)
+        if (error === undefined && end > position) this.#size = Math.max(this.#size, end)
         settled(error)
       })
     })
@@ -95,20 +97,13 @@ export class NodeFile implements File {
     return count >= expected ? count : -1
   }
 
+  /** One fdatasync at a time; those who ask while it runs share the next one. */
   dataSync(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#checkWritable()
       this.#holders++
-      this.#slots.enter(PoolClass.DATA_SYNC, () => {
-        fdatasync(this.#fd, (error) => {
-          this.#slots.leave(PoolClass.DATA_SYNC)
-          // After a failed sync the kernel may call the lost pages clean: even a full disk is final here.
-          if (error) this.#failure ??= this.#syncFailure(error)
-          this.#letGo()
-          if (this.#failure) reject(this.#failure)
-          else resolve()
-        })
-      })
+      this.#syncsWaiting.push({ resolve, reject })
+      if (!this.#syncing) this.#sync()
     })
   }
 
@@ -160,6 +155,32 @@ export class NodeFile implements File {
     })
   }
 
+  /**
+   * Side by side two calls could lose a failure: the kernel tells it to one of them only, the other is told that all is
+   * well and may be heard first. So the next begins when the one before it was heard, and never after a failure.
+   */
+  #sync(): void {
+    this.#syncing = true
+    this.#slots.enter(PoolClass.DATA_SYNC, () => {
+      const waiting = this.#syncsWaiting
+      this.#syncsWaiting = []
+      const synced = (error: Error | null): void => {
+        this.#slots.leave(PoolClass.DATA_SYNC)
+        if (error) this.#failure ??= finalError('sync', this.path, error)
+        this.#syncing = false
+        if (this.#syncsWaiting.length > 0) this.#sync()
+        for (const { resolve, reject } of waiting) {
+          this.#letGo()
+          if (this.#failure) reject(this.#failure)
+          else resolve()
+        }
+      }
+      // It may have failed while this one waited for its slot.
+      if (this.#failure) synced(null)
+      else fdatasync(this.#fd, synced)
+    })
+  }
+
   #changed(error: unknown, resolve: () => void, reject: (error: unknown) => void): void {
     if (error instanceof PagelogError && error.code === 'PAGELOG_STORAGE') this.#failure ??= error
     const next = this.#changes.shift()
@@ -194,10 +215,6 @@ export class NodeFile implements File {
     } finally {
       this.#letGo()
     }
-  }
-
-  #syncFailure(cause: Error): PagelogError {
-    return new PagelogError('PAGELOG_STORAGE', `cannot sync ${this.path}: ${cause.message}`, { cause, path: this.path })
   }
 
   #checkWritable(): void {

@@ -7,7 +7,8 @@ import { nodeClock } from './clock.ts'
 import { nodeDisk } from './disk.ts'
 import { nodeNetwork } from './network.ts'
 import { nodeRandom } from './random.ts'
+import { sharedWorkers } from './workers.ts'
 
 export function nodeEnv(): Env {
-  return { disk: nodeDisk, network: nodeNetwork(), clock: nodeClock, random: nodeRandom }
+  return { disk: nodeDisk, network: nodeNetwork(), clock: nodeClock, random: nodeRandom, workers: sharedWorkers() }
 }

@@ -16,6 +16,12 @@ export function storageError(what: string, path: string, cause: unknown, positio
   return new PagelogError('PAGELOG_STORAGE', `cannot ${what} ${path}: ${reason}`, fields)
 }
 
+/** For what leaves the file or directory in an unknown state, a full disk included: always PAGELOG_STORAGE. */
+export function finalError(what: string, path: string, cause: unknown): PagelogError {
+  const reason = errnoOf(cause) ?? (cause instanceof Error ? cause.message : String(cause))
+  return new PagelogError('PAGELOG_STORAGE', `cannot ${what} ${path}: ${reason}`, { cause, path })
+}
+
 /** `ENOENT` and the like, of an error that a system call made. */
 export function errnoOf(error: unknown): string | undefined {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined

@@ -1,10 +1,11 @@
 /**
  * One gathered write at a position. libuv cuts it at IOV_MAX and goes on after a short write by itself; when it fails
  * half-way it reports a short count and the errno is lost. Then the first bytes of the remainder are written once more
- * to learn it (a full disk says so again), and the tail is truncated off, so that nothing of the call is kept.
+ * to learn it (a full disk says so again, if nobody made room meanwhile), and the tail is truncated off, so that nothing
+ * of the call is kept.
  */
 import { ftruncate, write, writev } from 'node:fs'
-import { storageError } from './storage-error.ts'
+import { finalError, storageError } from './storage-error.ts'
 
 /** Where to write. `sizeBefore`: the file's size, to which it is cut back. */
 export interface WriteTarget {
@@ -80,9 +81,17 @@ function learnErrno(
 ): void {
   const probe = remainder(parts, written)
   write(target.fd, probe, 0, probe.length, position + written, (error) => {
-    // Should it succeed now, nobody knows what failed before: not a reason to trust the file.
-    takeBack(target, position, position + written, error ?? new Error('a short write without an errno'), done)
+    takeBack(target, position, position + written, error ?? outOfRoom(), done)
   })
+}
+
+/**
+ * The remainder could be written after all: there was no room a moment ago, and now there is, since others who write on
+ * the same disk have cut off what did not fit either. What no error was told of has not reached the file, so to refuse
+ * the whole is enough; a failing device says so again to whoever writes next.
+ */
+function outOfRoom(): Error {
+  return Object.assign(new Error('a short write, whose remainder had room when it was tried again'), { code: 'ENOSPC' })
 }
 
 /** Cuts off what came behind the old end; what was overwritten before it cannot be brought back. */
@@ -93,7 +102,8 @@ function takeBack(target: WriteTarget, position: number, reached: number, cause:
     done(overwritten(target, position, cause), position)
     return
   }
-  ftruncate(fd, sizeBefore, (error) => done(error ? storageError('truncate', path, error) : failure, position))
+  // What cannot be cut off stays behind the end of the file: even for want of space that is no mere refusal.
+  ftruncate(fd, sizeBefore, (error) => done(error ? finalError('truncate', path, error) : failure, position))
 }
 
 function overwritten(target: WriteTarget, position: number, cause: Error): Error {
