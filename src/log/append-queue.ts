@@ -1,17 +1,25 @@
 /** Batches that have their offsets and wait for the kernel, in the order of the offsets. */
-import type { ProducerBatch } from './producer-state.ts'
+import type { ProducerBatch } from './producer-batch.ts'
 
 export interface AppendResult {
   readonly baseOffset: number
   /** Inclusive. */
   readonly lastOffset: number
+  /** The largest of its records: theirs, or that of the append with message.timestamp.type=LogAppendTime. */
+  readonly timestamp: number
   /** The batch was there already (idempotent producer): these are its offsets, nothing was appended. */
   readonly duplicate: boolean
   /** -1 with message.timestamp.type=CreateTime. */
   readonly logAppendTimeMs: number
 }
 
-export class PendingAppend {
+export type PendingFields = Pick<
+  PendingAppend,
+  'bytes' | 'baseOffset' | 'lastOffset' | 'maxTimestamp' | 'leaderEpoch' | 'logAppendTimeMs' | 'producerBatch'
+>
+
+/** A batch on its way. Whoever waits for it is told by `landed` or `reject`, one of them, once. */
+export abstract class PendingAppend {
   readonly bytes: Uint8Array
   readonly size: number
   readonly baseOffset: number
@@ -20,11 +28,8 @@ export class PendingAppend {
   readonly leaderEpoch: number
   readonly logAppendTimeMs: number
   readonly producerBatch: ProducerBatch | undefined
-  readonly promise: Promise<AppendResult>
-  resolve!: (result: AppendResult) => void
-  reject!: (error: Error) => void
 
-  constructor(fields: Omit<PendingAppend, 'promise' | 'resolve' | 'reject' | 'size' | 'settle'>) {
+  constructor(fields: PendingFields) {
     this.bytes = fields.bytes
     this.size = fields.bytes.length
     this.baseOffset = fields.baseOffset
@@ -33,15 +38,41 @@ export class PendingAppend {
     this.leaderEpoch = fields.leaderEpoch
     this.logAppendTimeMs = fields.logAppendTimeMs
     this.producerBatch = fields.producerBatch
+  }
+
+  /** Somebody waits until it is on the device: `landed` gets a promise of that. */
+  abstract get isDurable(): boolean
+  /** It is visible. `flushed` is there when an append of the same write is durable. */
+  abstract landed(flushed: Promise<void> | undefined): void
+  /** It was not appended. */
+  abstract reject(error: Error): void
+}
+
+/** A batch that somebody brought as bytes. */
+export class PendingBatch extends PendingAppend {
+  readonly promise: Promise<AppendResult>
+  #resolve!: (result: AppendResult) => void
+  #reject!: (error: Error) => void
+
+  constructor(fields: PendingFields) {
+    super(fields)
     this.promise = new Promise((resolve, reject) => {
-      this.resolve = resolve
-      this.reject = reject
+      this.#resolve = resolve
+      this.#reject = reject
     })
   }
 
-  settle(duplicate: boolean): void {
-    const { baseOffset, lastOffset, logAppendTimeMs } = this
-    this.resolve({ baseOffset, lastOffset, duplicate, logAppendTimeMs })
+  override get isDurable(): boolean {
+    return false
+  }
+
+  override landed(): void {
+    const { baseOffset, lastOffset, maxTimestamp: timestamp, logAppendTimeMs } = this
+    this.#resolve({ baseOffset, lastOffset, timestamp, duplicate: false, logAppendTimeMs })
+  }
+
+  override reject(error: Error): void {
+    this.#reject(error)
   }
 }
 
@@ -88,7 +119,7 @@ export class AppendQueue {
   }
 
   /** The append, waiting or in flight, that carries this batch. */
-  find(batch: ProducerBatch): PendingAppend | undefined {
-    return this.#waiting.find((append) => append.producerBatch === batch)
+  find(batch: ProducerBatch): PendingBatch | undefined {
+    return this.#waiting.find((append) => append.producerBatch === batch) as PendingBatch | undefined
   }
 }

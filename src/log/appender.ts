@@ -7,33 +7,43 @@
  * When a write fails, everything in flight and queued is refused with it, since its offsets are void, and the end
  * offset and the producer state go back to what is visible. A full disk leaves it at that; any other failure takes the
  * log offline.
+ *
+ * `exclusive` stops all that for a change of the end of the log: what was appended before is written first, what is
+ * appended meanwhile gets its offsets afterwards, in the order of the calls.
  */
 import { ErrorCode, hasCode, PagelogError, surfaceInvariant } from '../base/index.ts'
 import {
   ATTRIBUTES_AT,
   BATCH_HEADER_BYTES,
-  baseSequence,
   batchSize,
   crc32c,
   lastOffsetDelta,
   maxTimestamp,
-  producerEpoch,
   producerId,
   setBaseOffset,
   setCrc,
   setLeaderEpoch,
   setLogAppendTime,
 } from '../record/index.ts'
-import { AppendQueue, type AppendResult, PendingAppend } from './append-queue.ts'
+import { AppendQueue, type AppendResult, type PendingAppend, PendingBatch, type PendingFields } from './append-queue.ts'
+import { channels, publish } from './diagnostics.ts'
 import type { Flusher } from './flusher.ts'
 import type { LogState } from './log-state.ts'
-import { Admission, lastSequenceOf, type ProducerBatch } from './producer-state.ts'
+import { type ProducerBatch, readProducerBatch } from './producer-batch.ts'
+import { producerRefusal } from './producer-refusal.ts'
+import { encodeSnapshot } from './producer-snapshots.ts'
 import { Segment } from './segment.ts'
 
 /** The kernel takes no more parts in one gathered write (IOV_MAX). */
 const WRITE_PARTS_MAX = 1024
-/** A longer write would keep the first of its appends waiting without being any faster. */
-const WRITE_BYTES_MAX = 4 * 1024 * 1024
+/** A longer write would keep the first of its appends waiting, and leave nobody to fill the next one meanwhile. */
+const WRITE_BYTES_MAX = 1024 * 1024
+
+interface Landed {
+  readonly group: readonly PendingAppend[]
+  /** Settles with the sync that covers the group; undefined when nobody in it asked for one. */
+  readonly flushed: Promise<void> | undefined
+}
 
 export class Appender {
   readonly #state: LogState
@@ -45,7 +55,12 @@ export class Appender {
   /** The newest leader epoch, of what is queued as well. */
   #newestEpoch: number
   #pumping: Promise<void> | undefined
+  /** Written and visible, but not answered yet: that is done while the next write is under way. */
+  #landed: Landed | undefined
   readonly #sealing = new Set<Promise<void>>()
+  #handIn: () => void = () => {}
+  /** Appends that came during `exclusive`. */
+  #held: (() => void)[] | undefined
 
   constructor(state: LogState, flusher: Flusher) {
     this.#state = state
@@ -55,40 +70,64 @@ export class Appender {
   }
 
   append(batch: Uint8Array, leaderEpoch: number): Promise<AppendResult> {
-    const state = this.#state
-    const refusal = state.refusal() ?? this.#sizeRefusal(batch) ?? this.#epochRefusal(leaderEpoch)
+    this.#handIn()
+    const held = this.#held
+    if (held === undefined) return this.#appendNow(batch, leaderEpoch)
+    return new Promise((resolve) => {
+      held.push(() => resolve(this.#appendNow(batch, leaderEpoch)))
+    })
+  }
+
+  #appendNow(batch: Uint8Array, leaderEpoch: number): Promise<AppendResult> {
+    const refusal = this.#state.refusal() ?? this.#sizeRefusal(batch) ?? this.#epochRefusal(leaderEpoch)
     if (refusal !== undefined) return Promise.reject(refusal)
 
-    const baseOffset = this.#nextOffset
-    const lastOffset = baseOffset + lastOffsetDelta(batch, 0)
-    const isAppendTime = state.context.settings.messageTimestampType === 'LogAppendTime'
-    const nowMs = isAppendTime ? state.context.clock.nowMs() : -1
-    let producerBatch: ProducerBatch | undefined
-    if (producerId(batch, 0) >= 0) {
-      producerBatch = producerBatchOf(batch, baseOffset, isAppendTime ? nowMs : maxTimestamp(batch, 0))
+    const nowMs = this.#appendTime()
+    const timestampMs = nowMs >= 0 ? nowMs : maxTimestamp(batch, 0)
+    const producerBatch =
+      producerId(batch, 0) < 0 ? undefined : readProducerBatch(batch, 0, this.#nextOffset, timestampMs)
+    if (producerBatch !== undefined) {
       const settled = this.#admit(producerBatch)
       if (settled !== undefined) return settled
     }
-    setBaseOffset(batch, 0, baseOffset)
-    setLeaderEpoch(batch, 0, leaderEpoch)
-    if (isAppendTime) {
-      setLogAppendTime(batch, 0, nowMs)
-      setCrc(batch, 0, crc32c(batch, ATTRIBUTES_AT, batch.length))
-    }
-    const pending = new PendingAppend({
-      bytes: batch,
-      baseOffset,
-      lastOffset,
-      maxTimestamp: maxTimestamp(batch, 0),
-      leaderEpoch,
-      logAppendTimeMs: nowMs,
-      producerBatch,
-    })
-    this.#nextOffset = lastOffset + 1
-    this.#newestEpoch = leaderEpoch
-    this.#queue.push(pending)
-    this.#pumping ??= this.#pump()
+    const pending = this.#enqueue(batch, { leaderEpoch, nowMs, producerBatch }, (fields) => new PendingBatch(fields))
+    this.wake()
     return pending.promise
+  }
+
+  /**
+   * `handIn` is called before a group is taken and before another batch gets its offsets: what gathers records gives its
+   * batch in then, by `place`.
+   */
+  gatherFrom(handIn: () => void): void {
+    this.#handIn = handIn
+  }
+
+  /** Queues a batch of our own making, whatever its owner makes of its place; `wake` was called when it was begun. */
+  place(batch: Uint8Array, makePending: (fields: PendingFields) => PendingAppend): void {
+    if (this.#held !== undefined) {
+      this.#held.push(() => this.place(batch, makePending))
+      return
+    }
+    const leaderEpoch = this.newestEpoch
+    this.#enqueue(batch, { leaderEpoch, nowMs: this.#appendTime(), producerBatch: undefined }, makePending)
+  }
+
+  /** Something is queued or gathered: it is written as soon as nothing else is. */
+  wake(): void {
+    if (this.#held !== undefined || this.#pumping !== undefined) return
+    // With nothing to do the pump would be done before it could be noted as running, and be noted for ever.
+    if (this.#gather()) this.#pumping = this.#pump()
+  }
+
+  /** The least leader epoch that an append may have. */
+  get newestEpoch(): number {
+    return Math.max(0, this.#newestEpoch)
+  }
+
+  /** Resolves when everything before `offset` is on the device. */
+  flush(offset: number): Promise<void> {
+    return this.#flusher.flush(offset)
   }
 
   onAppend(listener: () => void): () => void {
@@ -100,6 +139,38 @@ export class Appender {
   async drain(): Promise<void> {
     while (this.#pumping !== undefined) await this.#pumping
     await Promise.all(this.#sealing)
+  }
+
+  /**
+   * Runs `work` while nothing is queued, in flight or being sealed, and then goes on from where the log ends. One at a
+   * time: the caller holds `state.structure`.
+   */
+  async exclusive<T>(work: () => Promise<T>): Promise<T> {
+    this.#handIn()
+    const held: (() => void)[] = []
+    this.#held = held
+    try {
+      await this.drain()
+      return await work()
+    } finally {
+      this.#held = undefined
+      this.#nextOffset = this.#state.logEndOffset
+      this.#newestEpoch = this.#state.epochs.latest
+      for (const append of held) append()
+      this.wake()
+    }
+  }
+
+  /** Seals the active segment, unless it is empty, and begins the next one. Within `exclusive`. Error: PAGELOG_DISK_FULL. */
+  async roll(): Promise<void> {
+    const { segments, logEndOffset } = this.#state
+    if (segments.active.baseOffset === logEndOffset) return
+    try {
+      await this.#roll(logEndOffset)
+    } catch (error) {
+      if (!hasCode(error, 'PAGELOG_DISK_FULL')) this.#state.fail(error as Error)
+      throw error
+    }
   }
 
   #sizeRefusal(batch: Uint8Array): PagelogError | undefined {
@@ -136,19 +207,10 @@ export class Appender {
     const { producerId: id, producerEpoch: epoch, firstSequence, lastSequence } = batch
     const earlier = producers.duplicateOf(id, epoch, firstSequence, lastSequence)
     if (earlier !== undefined) return this.#answerDuplicate(earlier)
-    switch (producers.admit(id, epoch, firstSequence)) {
-      case Admission.OLD_EPOCH:
-        return Promise.reject(
-          refused(ErrorCode.INVALID_PRODUCER_EPOCH, `epoch ${epoch} of producer ${id} is not the newest`),
-        )
-      case Admission.OUT_OF_ORDER:
-        return Promise.reject(
-          refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, `sequence ${firstSequence} of producer ${id} leaves a gap`),
-        )
-      case Admission.ACCEPTED:
-        producers.reserve(batch)
-        return undefined
-    }
+    const refusal = producerRefusal(producers, batch)
+    if (refusal !== undefined) return Promise.reject(refusal)
+    producers.reserve(batch)
+    return undefined
   }
 
   /** A duplicate of a batch in flight is answered when that is, and as that is. */
@@ -159,32 +221,112 @@ export class Appender {
     return Promise.resolve({
       baseOffset: earlier.baseOffset,
       lastOffset: earlier.lastOffset,
+      timestamp: earlier.timestampMs,
       duplicate: true,
       logAppendTimeMs: isAppendTime ? earlier.timestampMs : -1,
     })
   }
 
+  /** -1: records keep the times of their producers. */
+  #appendTime(): number {
+    const { settings, clock } = this.#state.context
+    return settings.messageTimestampType === 'LogAppendTime' ? clock.nowMs() : -1
+  }
+
+  /** Gives a batch its offsets, epoch and, with LogAppendTime, `nowMs`. */
+  #enqueue<P extends PendingAppend>(
+    bytes: Uint8Array,
+    given: { leaderEpoch: number; nowMs: number; producerBatch: ProducerBatch | undefined },
+    makePending: (fields: PendingFields) => P,
+  ): P {
+    const { leaderEpoch, nowMs, producerBatch } = given
+    const baseOffset = this.#nextOffset
+    const lastOffset = baseOffset + lastOffsetDelta(bytes, 0)
+    setBaseOffset(bytes, 0, baseOffset)
+    setLeaderEpoch(bytes, 0, leaderEpoch)
+    if (nowMs >= 0) {
+      setLogAppendTime(bytes, 0, nowMs)
+      setCrc(bytes, 0, crc32c(bytes, ATTRIBUTES_AT, bytes.length))
+    }
+    const times = { maxTimestamp: maxTimestamp(bytes, 0), logAppendTimeMs: nowMs }
+    const pending = makePending({ bytes, baseOffset, lastOffset, ...times, leaderEpoch, producerBatch })
+    this.#nextOffset = lastOffset + 1
+    this.#newestEpoch = leaderEpoch
+    this.#queue.push(pending)
+    return pending
+  }
+
+  /** Takes in what was gathered meanwhile. */
+  #gather(): boolean {
+    if (this.#held === undefined) this.#handIn()
+    return !this.#queue.isEmpty
+  }
+
   async #pump(): Promise<void> {
     try {
-      while (!this.#queue.isEmpty) await this.#writeGroup()
+      await null // whatever is appended in the same go shares the write, and records the batch
+      while (this.#hasMore()) await this.#writeGroup()
     } catch (error) {
+      this.#answer()
       surfaceInvariant(error)
+      const { directory } = this.#state.context
       if (!hasCode(error, 'PAGELOG_DISK_FULL')) this.#state.fail(error as Error)
+      else publish(channels.diskFull, () => ({ directory, error: error as Error }))
       this.#voidQueue(error as Error)
     } finally {
       this.#pumping = undefined
     }
   }
 
+  /** With nothing to write, what landed is answered first: whoever waits for it may append again. */
+  #hasMore(): boolean {
+    if (this.#gather()) return true
+    this.#answer()
+    return this.#gather()
+  }
+
   async #writeGroup(): Promise<void> {
+    const segment = await this.#pinActive(this.#queue.first)
+    try {
+      await this.#writeInto(segment)
+    } finally {
+      segment.unpin()
+    }
+  }
+
+  /** The active segment, loaded and pinned, a new one where the batch needs that. */
+  async #pinActive(batch: PendingAppend): Promise<Segment> {
+    const { segments } = this.#state
+    for (;;) {
+      const segment = segments.active
+      segment.pins++
+      try {
+        await this.#state.load(segment)
+        if (!segment.mustRoll(batch, 0)) {
+          segment.wasUsed = true
+          return segment
+        }
+      } catch (error) {
+        segment.unpin()
+        throw error
+      }
+      segment.unpin()
+      this.#answer()
+      await this.#roll(batch.baseOffset)
+    }
+  }
+
+  async #writeInto(segment: Segment): Promise<void> {
     const state = this.#state
-    const { segments, epochs } = state
+    const { epochs } = state
     const first = this.#queue.first
-    if (segments.active.mustRoll(first, 0)) await this.#roll(first.baseOffset)
-    if (first.leaderEpoch > epochs.latest) await epochs.assign(first.leaderEpoch, first.baseOffset)
+    if (first.leaderEpoch > epochs.latest) {
+      this.#answer()
+      await epochs.assign(first.leaderEpoch, first.baseOffset)
+    }
     if (state.failure !== undefined) throw state.failure
 
-    const segment = segments.active
+    this.#gather()
     const group = this.#queue.take(
       (append, count, bytes) =>
         count < WRITE_PARTS_MAX &&
@@ -192,37 +334,69 @@ export class Appender {
         append.leaderEpoch <= epochs.latest &&
         !segment.mustRoll(append, bytes),
     )
-    await segment.file.write(
+    const writing = segment.file.write(
       group.map((append) => append.bytes),
       segment.size,
     )
+    this.#answer()
+    await writing.catch((error: unknown) => this.#refuse(segment, error))
     state.writtenEndOffset = group[group.length - 1]!.lastOffset + 1
     if (state.writtenEndOffset - state.recoveryPoint >= state.context.settings.flushMessages) {
       await this.#flusher.flush(state.writtenEndOffset)
     }
     // What another part of the directory met meanwhile makes these bytes as untrustworthy as a failure of our own.
     if (state.failure !== undefined) throw state.failure
-    this.#complete(segment, group)
+    this.#land(segment, group)
   }
 
-  /** The group becomes visible, then its appends are answered. */
-  #complete(segment: Segment, group: readonly PendingAppend[]): void {
+  /** What the kernel took of a write before the disk was full is cut off again: no power loss must bring it back. */
+  async #refuse(segment: Segment, error: unknown): Promise<never> {
+    if (hasCode(error, 'PAGELOG_DISK_FULL')) {
+      await this.#flusher.exclusive(async () => {
+        const { failure } = this.#state // of a sync, which is never repeated
+        if (failure !== undefined) throw failure
+        await segment.file.dataSync()
+      })
+    }
+    throw error
+  }
+
+  /** The group becomes visible; its appends are answered by `#answer`. */
+  #land(segment: Segment, group: readonly PendingAppend[]): void {
     const state = this.#state
     for (const append of group) {
       segment.accept(append.bytes, 0, append.size)
-      if (append.producerBatch !== undefined) state.producers.commit(append.producerBatch)
+      state.counters.appends++
+      state.counters.appendedBytes += append.size
+      const completed = append.producerBatch && state.producers.commit(append.producerBatch)
+      if (completed?.isAborted) segment.acceptAborted(completed)
     }
+    state.counters.writes++
     state.logEndOffset = state.writtenEndOffset
     this.#queue.landed()
     this.#flusher.scheduleFlush()
+    const flushed = group.some((append) => append.isDurable) ? this.#flusher.flush(state.logEndOffset) : undefined
+    flushed?.catch(() => {}) // whoever waits for it hears of it
+    this.#landed = { group, flushed }
+  }
+
+  #answer(): void {
+    const landed = this.#landed
+    if (landed === undefined) return
+    this.#landed = undefined
     for (const listener of this.#listeners) {
       try {
         listener()
       } catch (error) {
-        state.logger.error({ err: error, directory: state.context.directory }, 'append listener failed')
+        const { logger, context } = this.#state
+        logger.error({ err: error, directory: context.directory }, 'append listener failed')
       }
     }
-    for (const append of group) append.settle(false)
+    const { failure } = this.#state
+    for (const append of landed.group) {
+      if (failure === undefined) append.landed(landed.flushed)
+      else append.reject(failure) // nothing is acknowledged after a failure (reliability L5)
+    }
   }
 
   /**
@@ -232,46 +406,45 @@ export class Appender {
   async #roll(baseOffset: number): Promise<void> {
     const state = this.#state
     const sealed = state.segments.active
-    const segment = await Segment.create(state.context, baseOffset).finally(() => {
+    const create = (): Promise<Segment> => Segment.create(state.context, baseOffset)
+    const { share } = state.context
+    const segment = await (share === undefined ? create() : share.cache.within(create)).finally(() => {
       state.hasUnsyncedNames = true // a file that was removed again counts as well
     })
     state.segments.add(segment)
-    const sealing = this.#seal(sealed, baseOffset)
+    publish(channels.roll, () => ({ directory: state.context.directory, baseOffset, sealedBytes: sealed.size }))
+    // Nothing is in flight: what is committed is what the batches before the new segment say.
+    const snapshot = encodeSnapshot(state.producers)
+    const sealing = this.#seal(sealed, baseOffset, snapshot)
       .catch((error: Error) => state.fail(error))
       .finally(() => this.#sealing.delete(sealing))
     this.#sealing.add(sealing)
   }
 
-  async #seal(sealed: Segment, endOffset: number): Promise<void> {
+  async #seal(sealed: Segment, endOffset: number, snapshot: Uint8Array): Promise<void> {
     const state = this.#state
-    await sealed.saveIndexes()
-    state.hasUnsyncedNames = true // of the index files, also when the records are synced already
-    await this.#flusher.flush(endOffset)
-    if (!state.isClosed) state.segments.noteLoaded(sealed, (one) => one.nextOffset <= state.recoveryPoint)
+    sealed.pins++
+    try {
+      await sealed.saveIndexes()
+      await sealed.releaseBlocks()
+      if (state.failure !== undefined) return // and nothing more is written
+      await state.snapshots.take(endOffset, snapshot)
+      state.hasUnsyncedNames = true // of the index files, also when the records are synced already
+      await this.#flusher.flush(endOffset)
+    } finally {
+      sealed.unpin()
+    }
   }
 
   #voidQueue(error: Error): void {
     const state = this.#state
+    this.#handIn()
     const failed = this.#queue.clear()
     state.producers.rollback()
     state.writtenEndOffset = state.logEndOffset
     this.#nextOffset = state.logEndOffset
     this.#newestEpoch = state.epochs.latest
     for (const append of failed) append.reject(error)
-  }
-}
-
-function producerBatchOf(batch: Uint8Array, baseOffset: number, timestampMs: number): ProducerBatch {
-  const firstSequence = baseSequence(batch, 0)
-  const delta = lastOffsetDelta(batch, 0)
-  return {
-    producerId: producerId(batch, 0),
-    producerEpoch: producerEpoch(batch, 0),
-    firstSequence,
-    lastSequence: lastSequenceOf(firstSequence, delta),
-    baseOffset,
-    lastOffset: baseOffset + delta,
-    timestampMs,
   }
 }
 

@@ -16,7 +16,11 @@ const textEncoder = new TextEncoder()
 /** The fields of each entry; undefined when the file is missing, empty, short or otherwise not one. */
 export async function readCheckpoint(disk: Disk, path: string, fieldCount: number): Promise<string[][] | undefined> {
   const content = await disk.readFile(path)
-  if (content === undefined) return undefined
+  return content && parseCheckpoint(content, fieldCount)
+}
+
+/** The same of the content of a file. */
+export function parseCheckpoint(content: Uint8Array, fieldCount: number): string[][] | undefined {
   const lines = textDecoder.decode(content).split('\n')
   if (lines[0]?.trim() !== '0' || !/^\d+$/.test(lines[1]?.trim() ?? '')) return undefined
   const count = Number(lines[1])
@@ -26,8 +30,10 @@ export async function readCheckpoint(disk: Disk, path: string, fieldCount: numbe
 }
 
 export async function writeCheckpoint(disk: Disk, path: string, entries: readonly string[]): Promise<void> {
-  await disk.replaceFile(
-    path,
-    textEncoder.encode(`0\n${entries.length}\n${entries.map((entry) => `${entry}\n`).join('')}`),
-  )
+  await writeCheckpointText(disk, path, entries.length, entries.map((entry) => `${entry}\n`).join(''))
+}
+
+/** The same of `count` entries that are lines already, each with its end. */
+export async function writeCheckpointText(disk: Disk, path: string, count: number, lines: string): Promise<void> {
+  await disk.replaceFile(path, textEncoder.encode(`0\n${count}\n${lines}`))
 }

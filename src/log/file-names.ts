@@ -34,6 +34,9 @@ export function parsePartitionName(name: string): PartitionName | undefined {
   return partition <= 0x7fffffff && String(partition) === match[2] ? { topic: match[1]!, partition } : undefined
 }
 
+/** What lies beside the `.log` file of a segment and can be built anew from it. */
+export const SEGMENT_SIDE_SUFFIXES = ['.index', '.timeindex', '.txnindex'] as const
+
 /** Suffixes of a file that its owner was deleting or had not finished when it stopped. */
 export const DELETED_SUFFIX = '.deleted'
 export const CLEANED_SUFFIX = '.cleaned'
@@ -42,6 +45,7 @@ export const SWAP_SUFFIX = '.swap'
 export const DELETE_DIRECTORY_SUFFIX = '-delete'
 
 export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint'
+export const CLEANER_OFFSET_FILE = 'cleaner-offset-checkpoint'
 export const LOG_START_OFFSET_FILE = 'log-start-offset-checkpoint'
 export const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown'
 export const META_PROPERTIES_FILE = 'meta.properties'

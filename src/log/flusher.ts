@@ -1,7 +1,9 @@
 /**
- * Brings a log to the device, one fsync at a time: whoever asks while one runs shares the next one (group commit). The
+ * Brings a log to the device, one fsync at a time (group commit): an fsync covers everything that the kernel had when it
+ * began. Who asks for no more than that shares it, who asks for more shares the next one, however many they are. The
  * recovery point advances only here. A failed fsync takes the log offline and is never repeated (reliability L5).
  */
+import { Mutex } from '../base/index.ts'
 import type { Timer } from '../env/index.ts'
 import type { LogState } from './log-state.ts'
 
@@ -10,9 +12,13 @@ const TIMER_MS_MAX = 0x7fffffff
 
 export class Flusher {
   readonly #state: LogState
+  readonly #order = new Mutex()
+  /** The flush under way and the offset it covers. */
   #running: Promise<void> | undefined
+  #covered = 0
+  /** It covers names as well: until it is over a log that was synced already may still lose a file. */
+  #coversNames = false
   #next: Promise<void> | undefined
-  #target = 0
   #timer: Timer | undefined
 
   constructor(state: LogState) {
@@ -21,23 +27,20 @@ export class Flusher {
 
   /** Resolves when everything before `offset` is on the device. Rejects with the failure that took the log offline. */
   flush(offset: number): Promise<void> {
-    if (this.#state.failure !== undefined) return Promise.reject(this.#state.failure)
-    if (offset <= this.#state.recoveryPoint && !this.#state.hasUnsyncedNames) return Promise.resolve()
-    this.#target = Math.max(this.#target, offset)
-    if (this.#next !== undefined) return this.#next
-    if (this.#running === undefined) return this.#start()
-    const next = this.#running.then(
-      () => this.#start(),
-      () => this.#start(),
-    )
-    this.#next = next
-    return next
+    const { failure, recoveryPoint, hasUnsyncedNames } = this.#state
+    if (failure !== undefined) return Promise.reject(failure)
+    if (!hasUnsyncedNames) {
+      if (offset <= recoveryPoint && !this.#coversNames) return Promise.resolve()
+      if (this.#running !== undefined && offset <= this.#covered) return this.#running
+    }
+    this.#next ??= this.#order.run(() => this.#start())
+    return this.#next
   }
 
   /** Records were appended: sync them within flush.ms. */
   scheduleFlush(): void {
     const { clock, settings } = this.#state.context
-    if (this.#timer !== undefined || settings.flushMs > TIMER_MS_MAX) return
+    if (settings.flushMs > TIMER_MS_MAX || this.#timer !== undefined) return
     this.#timer = clock.after(settings.flushMs, () => {
       this.#timer = undefined
       if (this.#state.isClosed) return
@@ -45,20 +48,29 @@ export class Flusher {
     })
   }
 
+  /** Runs `work` while no flush does; those asked for meanwhile come after it. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return this.#order.run(work)
+  }
+
   /** No flush begins by itself any more; resolves when none runs, however it ended. */
   async stop(): Promise<void> {
     this.#timer?.cancel()
     this.#timer = undefined
-    while (this.#running !== undefined) await this.#running.catch(() => {})
+    await this.#order.run(async () => {})
   }
 
-  #start(): Promise<void> {
+  async #start(): Promise<void> {
     this.#next = undefined
-    const running = this.#run(this.#target).finally(() => {
-      if (this.#running === running) this.#running = undefined
-    })
-    this.#running = running
-    return running
+    this.#covered = this.#state.writtenEndOffset
+    this.#coversNames = this.#state.hasUnsyncedNames
+    this.#running = this.#run(this.#covered)
+    try {
+      await this.#running
+    } finally {
+      this.#running = undefined
+      this.#coversNames = false
+    }
   }
 
   async #run(target: number): Promise<void> {
@@ -67,12 +79,18 @@ export class Flusher {
     try {
       const hadUnsyncedNames = state.hasUnsyncedNames
       state.hasUnsyncedNames = false
-      for (const segment of [...state.segments.all]) {
+      for (const segment of state.segments.all) {
         const isBehind = segment.nextOffset <= state.recoveryPoint && segment !== state.segments.active
-        const isSynced = isBehind && !segment.hasUnsyncedIndexes
-        if (!isSynced && segment.baseOffset < target) await segment.sync()
+        if ((isBehind || segment.baseOffset >= target) && !segment.hasUnsyncedIndexes) continue
+        if (state.failure !== undefined) throw state.failure
+        await segment.sync()
+        state.counters.syncs++
       }
+      // It may be the sync of this very directory that failed meanwhile, for a snapshot: a second one would succeed.
+      if (state.failure !== undefined) throw state.failure
       if (hadUnsyncedNames) await state.context.disk.syncDirectory(state.context.directory)
+      // What another log of the directory met meanwhile says as much about this one: nothing is claimed any more.
+      if (state.failure !== undefined) throw state.failure
       state.recoveryPoint = Math.max(state.recoveryPoint, target)
     } catch (error) {
       state.fail(error as Error)

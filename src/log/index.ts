@@ -2,19 +2,43 @@
  * log: the append-only log of a partition in Kafka's files, and the directory that holds many of them. With what is
  * needed to make and read batches this is the package's main entry, `pagelog`.
  *
- *   const directory = await openLogDirectory('data')
- *   const log = await directory.create('events', 0)
- *   const { baseOffset } = await log.appendBatch(batch, log.leaderEpoch)  // bytes of a record batch, made by a BatchWriter
- *   for (const batch of batchesOf(await readBatches(log, baseOffset, 1 << 20))) for (const record of batch) …
- *   await directory.close()
+ *   await using directory = await openLogDirectory('data')             // or close it yourself
+ *   const log = await directory.open('events')
+ *   const { baseOffset } = await log.append([{ value }, { key, value }], { durability: 'fsync' })
+ *   for await (const batch of log.read({ from: baseOffset })) for (const record of batch) …
  */
+
+export { hasCode, type Logger, type OperatingErrorCode, PagelogError } from '../base/index.ts'
+export type { NodeReadable, NodeWritable } from '../env/index.ts'
 export { BatchWriter, batchesOf, LogRecord, RecordBatch, RecordCursor, type RecordHeader } from '../record/index.ts'
 export type { AppendResult } from './append-queue.ts'
+export type { CleanerStats } from './compaction/cleaner.ts'
+export type { CompactionReport } from './compaction/compaction-report.ts'
+export type { CompactOptions } from './compaction/compactor.ts'
+export type {
+  CompactionEvent,
+  FailureEvent,
+  RecoveryEvent,
+  RollEvent,
+  TrimEvent,
+  TruncateEvent,
+} from './diagnostics.ts'
 export type { PartitionName } from './file-names.ts'
+export type { EpochEnd } from './leader-epoch-checkpoint.ts'
 export { Log, type LogOptions } from './log.ts'
-export { LogDirectory, type LogDirectoryOptions } from './log-directory.ts'
-export type { RecoveryReport } from './log-loader.ts'
-export { type LogSettings, logSettings } from './log-settings.ts'
-export { type OpenLogDirectoryOptions, openLogDirectory, readBatches } from './open-log-directory.ts'
+export { LogDirectory, type LogDirectoryOptions, type OpenLogOptions } from './log-directory.ts'
+export type { RecoveryReport } from './log-opening.ts'
+export { LogReader, type ReadOptions } from './log-reader.ts'
+export { type LogDirectorySettings, type LogSettings, logDirectorySettings, logSettings } from './log-settings.ts'
+export type { LogDirectoryStats, LogStats } from './log-stats.ts'
+export { verifyLog } from './log-views.ts'
+export { type OpenLogDirectoryOptions, openLogDirectory } from './open-log-directory.ts'
+export type { AppendOptions, Durability, RecordInput } from './record-input.ts'
+export type { StreamOptions, WriteStreamOptions } from './record-streams.ts'
+export { type RemovedBytes, type RepairedLog, type RepairOptions, type RepairReport, repairLog } from './repair.ts'
 export type { Slice, SliceOptions } from './slice-reader.ts'
 export type { TimestampOffset } from './time-lookup.ts'
+export type { AbortedTransaction } from './transaction-index.ts'
+export type { EndOptions, Trimmed } from './trimming.ts'
+export type { VerifyOptions } from './verify.ts'
+export type { LogProblem, LogProblemKind, VerifyProgress, VerifyReport } from './verify-report.ts'

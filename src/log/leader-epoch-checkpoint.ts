@@ -1,20 +1,33 @@
 /**
  * Which leader epoch began at which offset: Kafka's `leader-epoch-checkpoint`, lines `epoch startOffset`. An epoch is
  * on disk before the first batch of it is appended (reliability L7), so that the file never lacks one that the log has.
+ * Cuts may lag behind on disk: an entry beyond the end of the log is dropped at open.
  */
+import { assert, Mutex } from '../base/index.ts'
 import type { Disk } from '../env/index.ts'
-import { readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
+import { parseCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
 
 export interface EpochStart {
   readonly epoch: number
   readonly startOffset: number
 }
 
+/** The answer to OffsetForLeaderEpoch; -1 and -1 when the epoch is unknown. */
+export interface EpochEnd {
+  readonly epoch: number
+  /** Exclusive. */
+  readonly endOffset: number
+}
+
+const UNKNOWN_END: EpochEnd = { epoch: -1, endOffset: -1 }
+
 export class LeaderEpochCheckpoint {
   readonly #disk: Disk
   readonly #path: string
   /** Both fields increase strictly. */
   #entries: EpochStart[]
+  /** An append may begin an epoch while a trim writes the file: side by side one of them would lose its temporary file. */
+  readonly #writes = new Mutex()
 
   private constructor(disk: Disk, path: string, entries: EpochStart[]) {
     this.#disk = disk
@@ -24,7 +37,16 @@ export class LeaderEpochCheckpoint {
 
   /** Reads the file; `isNew` says that there was none, or a damaged one: `replay` then finds the epochs in the log. */
   static async open(disk: Disk, path: string): Promise<{ epochs: LeaderEpochCheckpoint; isNew: boolean }> {
-    const fields = await readCheckpoint(disk, path, 2)
+    return LeaderEpochCheckpoint.of(disk, path, await disk.readFile(path))
+  }
+
+  /** The same of what was read already; `content` undefined: there is no file. */
+  static of(
+    disk: Disk,
+    path: string,
+    content: Uint8Array | undefined,
+  ): { epochs: LeaderEpochCheckpoint; isNew: boolean } {
+    const fields = content && parseCheckpoint(content, 2)
     const entries = (fields ?? []).map(([epoch, offset]) => ({ epoch: Number(epoch), startOffset: Number(offset) }))
     const isGood =
       fields !== undefined &&
@@ -49,7 +71,25 @@ export class LeaderEpochCheckpoint {
     return true
   }
 
-  /** Forgets the epochs that start at or beyond `endOffset`. False when there is none. */
+  /** The epoch of the batches at `offset`; -1 when it is before the first one known. */
+  epochAt(offset: number): number {
+    return this.#entries.findLast((entry) => entry.startOffset <= offset)?.epoch ?? -1
+  }
+
+  /**
+   * Where `epoch` ended, as a leader tells its followers (KIP-101, KIP-279): of the largest epoch at most `epoch` that
+   * the log knows, the offset behind its last batch. Unknown for an epoch that is still to come; the newest ends where
+   * the log does. An epoch before all that are known ended where they begin.
+   */
+  endOffsetFor(epoch: number, logEndOffset: number): EpochEnd {
+    if (epoch < 0 || epoch > this.latest) return UNKNOWN_END
+    if (epoch === this.latest) return { epoch, endOffset: logEndOffset }
+    const next = this.#entries.findIndex((entry) => entry.epoch > epoch)
+    const endOffset = this.#entries[next]!.startOffset
+    return { epoch: this.#entries[next - 1]?.epoch ?? epoch, endOffset }
+  }
+
+  /** The log was cut: forgets the epochs that start at or beyond `endOffset`. In memory only. False when there is none. */
   truncate(endOffset: number): boolean {
     const kept = this.#entries.filter((entry) => entry.startOffset < endOffset)
     if (kept.length === this.#entries.length) return false
@@ -57,17 +97,38 @@ export class LeaderEpochCheckpoint {
     return true
   }
 
-  /** Begins an epoch at `startOffset`, on disk before it returns. */
+  /**
+   * The log begins at `startOffset` now: forgets the epochs that ended before it; the one that holds it starts there.
+   * In memory only. False when nothing changes.
+   */
+  truncateStart(startOffset: number): boolean {
+    const first = this.#entries.findLastIndex((entry) => entry.startOffset <= startOffset)
+    if (first < 0 || (first === 0 && this.#entries[0]!.startOffset === startOffset)) return false
+    const { epoch } = this.#entries[first]!
+    this.#entries = [{ epoch, startOffset }, ...this.#entries.slice(first + 1)]
+    return true
+  }
+
+  /**
+   * Begins an epoch at `startOffset`, on disk before it returns. Entries that contradict it go (reliability L2): an epoch
+   * in which nothing was appended has the same start, and one that is not older cannot have begun before.
+   */
   async assign(epoch: number, startOffset: number): Promise<void> {
-    // An epoch in which nothing was appended has the same start: the newer one replaces it.
-    const kept = this.#entries.filter((entry) => entry.startOffset < startOffset)
-    const entries = [...kept, { epoch, startOffset }]
-    await this.#write(entries)
-    this.#entries = entries
+    assert(epoch >= 0 && startOffset >= 0, 'a leader epoch and its start are no negative numbers')
+    const latest = this.#entries.at(-1)
+    if (latest !== undefined && latest.epoch === epoch && latest.startOffset <= startOffset) return
+    const assigned = (): EpochStart[] => {
+      const kept = this.#entries.filter((entry) => entry.epoch < epoch && entry.startOffset < startOffset)
+      return [...kept, { epoch, startOffset }]
+    }
+    await this.#writes.run(async () => {
+      await this.#write(assigned())
+      this.#entries = assigned() // the start of the log may have been cut meanwhile
+    })
   }
 
   async save(): Promise<void> {
-    await this.#write(this.#entries)
+    await this.#writes.run(() => this.#write(this.#entries))
   }
 
   async #write(entries: readonly EpochStart[]): Promise<void> {
@@ -77,7 +138,8 @@ export class LeaderEpochCheckpoint {
 }
 
 function isEntry(entry: EpochStart): boolean {
-  return Number.isSafeInteger(entry.epoch) && Number.isSafeInteger(entry.startOffset) && entry.startOffset >= 0
+  const { epoch, startOffset } = entry
+  return Number.isSafeInteger(epoch) && epoch >= 0 && Number.isSafeInteger(startOffset) && startOffset >= 0
 }
 
 function grows(before: EpochStart, after: EpochStart): boolean {

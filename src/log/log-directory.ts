@@ -4,52 +4,71 @@
  *   .lock                             held while open
  *   meta.properties                   node, cluster and directory id
  *   .kafka_cleanshutdown              there only while nobody serves: written last, after all is synced; deleted first
- *   recovery-point-offset-checkpoint  per partition, every minute and at close; only what fsync has covered
- *   log-start-offset-checkpoint       the same for logs whose first records were given up
+ *   *-offset-checkpoint               see directory-checkpoints.ts
  *
  * A failed write anywhere takes the whole directory offline until restart (reliability L5).
  */
-import { hasCode, type Logger, PagelogError, silentLogger } from '../base/index.ts'
+import {
+  type GivenSettings,
+  hasCode,
+  type Logger,
+  overlaid,
+  PagelogError,
+  resolveSettings,
+  silentLogger,
+} from '../base/index.ts'
 import type { Env, FileLock, Timer } from '../env/index.ts'
+import { someAtOnce } from './at-once.ts'
+import { Cleaner, type CleanerStats } from './compaction/cleaner.ts'
+import { compactionLimitsOf } from './compaction/cleaner-settings.ts'
+import { DirectoryCheckpoints, type KnownOffsets, type OffsetsAtOpen } from './directory-checkpoints.ts'
 import {
   CLEAN_SHUTDOWN_FILE,
   DELETE_DIRECTORY_SUFFIX,
   LOCK_FILE,
-  LOG_START_OFFSET_FILE,
   type PartitionName,
   parsePartitionName,
-  RECOVERY_POINT_FILE,
 } from './file-names.ts'
 import { Log } from './log.ts'
-import type { LogSettings } from './log-settings.ts'
+import { checkLogName } from './log-name.ts'
+import { type LogDirectorySettings, type LogSettings, logDirectorySettings, logSettings } from './log-settings.ts'
+import { type LogDirectoryStats, sumStats } from './log-stats.ts'
 import { type MetaProperties, openMetaProperties, randomId } from './meta-properties.ts'
-import {
-  type PartitionOffset,
-  type PartitionOffsets,
-  readOffsetCheckpoint,
-  writeOffsetCheckpoint,
-} from './offset-checkpoint.ts'
+import { PartitionFiles } from './partition-files.ts'
 import { readTopicId, writeTopicId } from './partition-metadata.ts'
+import { type RepairOptions, type RepairReport, repairLog } from './repair.ts'
+import { retainAll } from './retention-pass.ts'
+import { SegmentCache } from './segment-cache.ts'
 
 const CHECKPOINT_INTERVAL_MS = 60_000
-/** producer.id.expiration.ms of Kafka. */
-const PRODUCER_EXPIRATION_MS = 86_400_000
 /** Partitions opened at the same time: enough to keep the thread pool busy. */
 const OPENS_AT_ONCE = 8
+/** Syncs of the same directory's files go to the device together. */
+const CLOSES_AT_ONCE = 64
+const NOTHING = (): void => {}
 /** Kafka's own log of its metadata lies beside the partitions and is none. */
 const CLUSTER_METADATA_TOPIC = '__cluster_metadata'
 const CLEAN_SHUTDOWN_TEXT = '{"version":0,"brokerEpoch":-1}'
 
 export interface LogDirectoryOptions {
-  readonly env: Pick<Env, 'disk' | 'clock' | 'random'>
+  readonly env: Pick<Env, 'disk' | 'clock' | 'random'> & Partial<Pick<Env, 'workers'>>
   readonly path: string
   readonly defaults: LogSettings
+  /** By inside names; defaults for what is left out. */
+  readonly settings?: Partial<LogDirectorySettings>
   readonly logger?: Logger
   /** Settings of a topic found at open; `defaults` without it. */
   readonly settingsOf?: (topic: string) => LogSettings
   /** Must agree with meta.properties when that is there; 0 and a random id for a new directory without it. */
   readonly nodeId?: number
   readonly clusterId?: string
+}
+
+export interface OpenLogOptions {
+  /** 0 by default. */
+  readonly partition?: number
+  /** By inside names; those of the directory for what is left out. */
+  readonly settings?: GivenSettings<typeof logSettings>
 }
 
 interface Partition extends PartitionName {
@@ -59,40 +78,44 @@ interface Partition extends PartitionName {
 
 export class LogDirectory {
   readonly path: string
+  readonly settings: LogDirectorySettings
   /** Whether the last process closed the directory, so that nothing had to be recovered. */
   readonly wasClean: boolean
   readonly #options: LogDirectoryOptions
   readonly #logger: Logger
   readonly #lock: FileLock
   readonly #meta: MetaProperties
-  readonly #recoveryPoints: PartitionOffsets
-  readonly #logStarts: PartitionOffsets
   readonly #partitions = new Map<string, Partition>()
   readonly #creating = new Map<string, Promise<Log>>()
   readonly #removing = new Map<string, Promise<void>>()
-  /** The checkpoint file still names a partition that was removed. */
-  #checkpointIsStale = false
   /** Partitions that could not be opened, by name: they are left as they are. */
   readonly #damaged = new Map<string, PagelogError>()
   readonly #listeners = new Set<(error: Error) => void>()
   #failure: Error | undefined
-  #timer: Timer | undefined
-  #checkpointing: Promise<void> = Promise.resolve()
+  readonly #timers: Timer[] = []
+  #retaining: Promise<void> | undefined
+  readonly #cache: SegmentCache
+  readonly #checkpoints: DirectoryCheckpoints
+  readonly #cleaner: Cleaner
   #closing: Promise<void> | undefined
 
   private constructor(
     options: LogDirectoryOptions,
     held: { lock: FileLock; meta: MetaProperties; wasClean: boolean },
-    offsets: { recoveryPoints: PartitionOffsets; logStarts: PartitionOffsets },
+    known: KnownOffsets,
   ) {
     this.path = options.path
+    this.settings = resolveSettings(logDirectorySettings, options.settings)
+    this.#cache = new SegmentCache(this.settings)
     this.wasClean = held.wasClean
     this.#options = options
     this.#logger = options.logger ?? silentLogger
     this.#lock = held.lock
     this.#meta = held.meta
-    this.#recoveryPoints = offsets.recoveryPoints
-    this.#logStarts = offsets.logStarts
+    const partitions = { open: this.#partitions, damaged: this.#damaged }
+    this.#checkpoints = new DirectoryCheckpoints(options.env, this.path, known, partitions)
+    const logs = () => [...this.#partitions.values()].map(({ log }) => log)
+    this.#cleaner = new Cleaner({ clock: options.env.clock, settings: this.settings, logger: this.#logger, logs })
   }
 
   /**
@@ -110,12 +133,12 @@ export class LogDirectory {
       const wasClean = (await env.disk.status(markerPath)) !== undefined
       await env.disk.unlink(markerPath)
       await env.disk.syncDirectory(path)
-      const recoveryPoints = await readOffsetCheckpoint(env.disk, `${path}/${RECOVERY_POINT_FILE}`)
-      const logStarts = await readOffsetCheckpoint(env.disk, `${path}/${LOG_START_OFFSET_FILE}`)
-      const opened = new LogDirectory(options, { lock, meta, wasClean }, { recoveryPoints, logStarts })
+      const known = await DirectoryCheckpoints.read(env.disk, path)
+      const opened = new LogDirectory(options, { lock, meta, wasClean }, known)
       directory = opened
       await opened.#openPartitions()
-      opened.#timer = env.clock.every(CHECKPOINT_INTERVAL_MS, () => opened.#tick())
+      opened.#startTimers()
+      opened.#cleaner.start()
       return opened
     } catch (error) {
       if (directory !== undefined) await closeLogs(directory.#partitions.values(), false)
@@ -186,6 +209,27 @@ export class LogDirectory {
     return creating
   }
 
+  /**
+   * The log of that name for a program that embeds it: begun when missing. `settings` hold from now on until they are
+   * given anew; they are not stored, so give them at every start. Errors: as `create`, PAGELOG_INVALID_ARGUMENT for a
+   * name, PAGELOG_INVALID_SETTING.
+   */
+  async open(name: string, options: OpenLogOptions = {}): Promise<Log> {
+    const { partition = 0, settings } = options
+    checkLogName(name, partition)
+    const refusal = this.#refusal()
+    if (refusal !== undefined) throw refusal
+    if (settings === undefined) return await this.create(name, partition)
+    const resolved = resolveSettings(logSettings, overlaid(this.#settingsOf(name), settings))
+    const log = await this.create(name, partition, undefined, resolved)
+    log.configure(resolved)
+    return log
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
   /** Closes and deletes a partition; nothing happens when it is unknown. Reads under way keep their bytes. */
   async remove(topic: string, partition: number): Promise<void> {
     const name = `${topic}-${partition}`
@@ -194,7 +238,7 @@ export class LogDirectory {
     if (this.#closing !== undefined) throw this.#closedError()
     this.#partitions.delete(name)
     this.#damaged.delete(name)
-    this.#checkpointIsStale = true
+    this.#checkpoints.forgot()
     const removing = this.#remove(name, found?.log).finally(() => this.#removing.delete(name))
     this.#removing.set(name, removing)
     await removing
@@ -217,6 +261,66 @@ export class LogDirectory {
     await this.#checkpoint().catch((error: Error) => this.#checkpointFailed(error))
   }
 
+  /**
+   * Repairs the files of a partition, see `repairLog`; one of `damaged` is served afterwards when it can be. A log that is
+   * open is closed for it: `get` gives its successor. Errors: PAGELOG_NOT_FOUND, and those of `repairLog`.
+   */
+  async repair(topic: string, partition: number, options: RepairOptions = {}): Promise<RepairReport> {
+    const name = `${topic}-${partition}`
+    const path = `${this.path}/${name}`
+    const log = this.#partitions.get(name)?.log
+    const isKnown = log !== undefined || this.#damaged.has(name)
+    const unknown = isKnown ? undefined : new PagelogError('PAGELOG_NOT_FOUND', `no partition ${name}`, { path })
+    const refusal = this.#refusal() ?? unknown
+    if (refusal !== undefined) throw refusal
+    this.#partitions.delete(name)
+    this.#damaged.set(name, new PagelogError('PAGELOG_CORRUPT', 'the partition is being repaired', { path }))
+    const repairing = this.#repair({ topic, partition }, log, options).finally(() => this.#removing.delete(name))
+    this.#removing.set(name, repairing.then(NOTHING, NOTHING))
+    return await repairing
+  }
+
+  async #repair(partition: PartitionName, log: Log | undefined, options: RepairOptions): Promise<RepairReport> {
+    const name = nameOf(partition)
+    const target = { env: this.#options.env, directory: `${this.path}/${name}` }
+    let { recoveryPoint, logStartOffset, firstDirtyOffset }: OffsetsAtOpen = log ?? this.#checkpoints.knownOf(name)
+    try {
+      await log?.abandon()
+      const report = await repairLog({ ...target, settings: this.#settingsOf(partition.topic) }, options)
+      // With damage left the log must refuse to open as before, not be cut there.
+      if (report.remaining.length === 0) recoveryPoint = Math.min(recoveryPoint, report.logEndOffset)
+      return report
+    } finally {
+      await this.#openFound(partition, { recoveryPoint, logStartOffset, firstDirtyOffset })
+      await this.#checkpoint()
+    }
+  }
+
+  /** Applies retention to every log now, as log.retention.check.interval.ms does. Rejects with the first failure. */
+  applyRetention(): Promise<void> {
+    const logs = [...this.#partitions.values()].map(({ log }) => log)
+    this.#retaining ??= retainAll(logs, this.#options.env.clock).finally(() => {
+      this.#retaining = undefined
+    })
+    return this.#retaining
+  }
+
+  /** What all logs together are and have done since they were opened; walks over every segment. */
+  stats(): LogDirectoryStats {
+    const logs = [...this.#partitions.values()].map(({ log }) => log.stats())
+    return sumStats(logs, this.#damaged.size)
+  }
+
+  /** What compaction does by itself. */
+  get cleaner(): CleanerStats {
+    return this.#cleaner.stats
+  }
+
+  /** Compacts now the logs that are dirty enough, as the cleaner does every log.cleaner.backoff.ms; failures are logged. */
+  compact(): Promise<void> {
+    return this.#cleaner.clean()
+  }
+
   /** Idempotent. `clean` (default): all logs are synced and the clean-shutdown marker is written last. */
   close(options: { clean?: boolean } = {}): Promise<void> {
     this.#closing ??= this.#close(options.clean ?? true)
@@ -231,23 +335,26 @@ export class LogDirectory {
       const partition = parsePartitionName(name)
       if (name.endsWith(DELETE_DIRECTORY_SUFFIX) && (await disk.status(path))?.isDirectory)
         await disk.removeDirectory(path)
-      else if (partition === undefined || partition.topic === CLUSTER_METADATA_TOPIC) continue
-      else if ((await disk.status(path))?.isDirectory) found.push(partition)
+      else if (partition !== undefined && partition.topic !== CLUSTER_METADATA_TOPIC) found.push(partition)
     }
-    const waiting = found.values()
-    const openSome = async (): Promise<void> => {
-      for (const partition of waiting) await this.#openFound(partition)
-    }
-    await allDone(Array.from({ length: OPENS_AT_ONCE }, openSome))
-    const names = new Set(found.map(nameOf))
-    if ([...this.#recoveryPoints.keys()].some((name) => !names.has(name))) await this.#checkpoint()
+    await someAtOnce(found, OPENS_AT_ONCE, (partition) => this.#openFound(partition))
+    await this.#checkpoints.settle()
   }
 
-  async #openFound(partition: PartitionName): Promise<void> {
+  /** `known`: it was repaired. */
+  async #openFound(partition: PartitionName, known?: OffsetsAtOpen): Promise<void> {
     const name = nameOf(partition)
+    const { disk } = this.#options.env
+    const path = `${this.path}/${name}`
     try {
-      const topicId = await readTopicId(this.#options.env.disk, `${this.path}/${name}`)
-      const log = await this.#openLog(name, this.#settingsOf(partition.topic), this.wasClean)
+      // Asked for only when it fails: of thousands all but a few are directories.
+      const files = await PartitionFiles.scan(disk, path).catch(async (error: Error) => {
+        if ((await disk.status(path))?.isDirectory) throw error
+      })
+      if (files === undefined) return
+      const topicId = await readTopicId(files)
+      const log = await this.#openLog(name, this.#settingsOf(partition.topic), files, known)
+      this.#damaged.delete(name)
       this.#partitions.set(name, { ...partition, log, topicId })
     } catch (error) {
       if (!hasCode(error, 'PAGELOG_CORRUPT') && !hasCode(error, 'PAGELOG_UNSUPPORTED')) throw error
@@ -256,14 +363,19 @@ export class LogDirectory {
     }
   }
 
-  #openLog(name: string, settings: LogSettings, cleanShutdown: boolean): Promise<Log> {
+  #openLog(name: string, settings: LogSettings, files: PartitionFiles, known: OffsetsAtOpen | undefined): Promise<Log> {
+    const { recoveryPoint, logStartOffset, firstDirtyOffset } = known ?? this.#checkpoints.knownOf(name)
     return Log.open({
       env: this.#options.env,
       directory: `${this.path}/${name}`,
       settings,
-      recoveryPoint: this.#recoveryPoints.get(name) ?? 0,
-      logStartOffset: this.#logStarts.get(name) ?? 0,
-      cleanShutdown,
+      recoveryPoint,
+      logStartOffset,
+      cleanShutdown: this.wasClean && known === undefined,
+      files,
+      persist: this.#checkpoints.persistenceOf(name),
+      compaction: { limits: compactionLimitsOf(this.settings), firstDirtyOffset },
+      cache: this.#cache,
       logger: this.#logger,
       onFailure: (error) => this.#goOffline(error),
     })
@@ -277,10 +389,13 @@ export class LogDirectory {
     let log: Log | undefined
     try {
       // It must not be measured by the recovery point of an earlier one of that name.
-      if (this.#checkpointIsStale) await this.#checkpoint()
+      await this.#checkpoints.writeIfStale()
       await env.disk.makeDirectory(directory)
       await writeTopicId(env.disk, directory, topicId)
-      const options = { recoveryPoint: 0, cleanShutdown: true, logger: this.#logger, onFailure }
+      const persist = this.#checkpoints.persistenceOf(name)
+      const compaction = { limits: compactionLimitsOf(this.settings), firstDirtyOffset: 0 }
+      const shared = { persist, compaction, cache: this.#cache, logger: this.#logger, onFailure }
+      const options = { recoveryPoint: 0, cleanShutdown: true, ...shared }
       log = await Log.open({ env, directory, settings, ...options })
       await env.disk.syncDirectory(directory)
       await env.disk.syncDirectory(this.path)
@@ -319,9 +434,27 @@ export class LogDirectory {
     for (const listener of this.#listeners) listener(error)
   }
 
+  #startTimers(): void {
+    const { clock } = this.#options.env
+    const intervalMs = Math.min(0x7fffffff, this.settings.logRetentionCheckIntervalMs)
+    const isQuiet = (): boolean => this.#failure !== undefined || this.#closing !== undefined
+    this.#timers.push(
+      clock.every(CHECKPOINT_INTERVAL_MS, () => this.#tick()),
+      clock.every(intervalMs, () => {
+        if (!isQuiet()) this.applyRetention().catch((error: Error) => this.#retentionFailed(error))
+      }),
+    )
+  }
+
+  #retentionFailed(error: Error): void {
+    if (this.#failure === undefined && this.#closing === undefined) {
+      this.#logger.warn({ err: error, path: this.path }, 'retention could not be applied everywhere')
+    }
+  }
+
   #tick(): void {
     if (this.#failure !== undefined || this.#closing !== undefined) return
-    const expiredBefore = this.#options.env.clock.nowMs() - PRODUCER_EXPIRATION_MS
+    const expiredBefore = this.#options.env.clock.nowMs() - this.settings.producerIdExpirationMs
     for (const { log } of this.#partitions.values()) log.expireProducers(expiredBefore)
     this.#checkpoint().catch((error: Error) => this.#checkpointFailed(error))
   }
@@ -332,43 +465,13 @@ export class LogDirectory {
     else this.#goOffline(error)
   }
 
-  /** Writes both checkpoint files, one writer at a time. */
-  #checkpoint(): Promise<void> {
-    const next = this.#checkpointing.then(() => this.#writeCheckpoints())
-    this.#checkpointing = next.catch(() => {})
-    return next
-  }
-
-  async #writeCheckpoints(): Promise<void> {
-    if (this.#failure !== undefined) return
-    const { disk } = this.#options.env
-    const wasStale = this.#checkpointIsStale
-    this.#checkpointIsStale = false
-    const recoveryPoints: PartitionOffset[] = []
-    const logStarts: PartitionOffset[] = []
-    for (const { topic, partition, log } of this.#partitions.values()) {
-      recoveryPoints.push({ topic, partition, offset: log.recoveryPoint })
-      if (log.logStartOffset > 0) logStarts.push({ topic, partition, offset: log.logStartOffset })
-    }
-    // What could not be opened keeps what is known of it.
-    for (const name of this.#damaged.keys()) {
-      const partition = parsePartitionName(name)!
-      const recoveryPoint = this.#recoveryPoints.get(name)
-      const logStart = this.#logStarts.get(name)
-      if (recoveryPoint !== undefined) recoveryPoints.push({ ...partition, offset: recoveryPoint })
-      if (logStart !== undefined) logStarts.push({ ...partition, offset: logStart })
-    }
-    try {
-      await writeOffsetCheckpoint(disk, `${this.path}/${RECOVERY_POINT_FILE}`, recoveryPoints)
-      await writeOffsetCheckpoint(disk, `${this.path}/${LOG_START_OFFSET_FILE}`, logStarts)
-    } catch (error) {
-      this.#checkpointIsStale ||= wasStale
-      throw error
-    }
+  async #checkpoint(): Promise<void> {
+    if (this.#failure === undefined) await this.#checkpoints.write()
   }
 
   async #close(clean: boolean): Promise<void> {
-    this.#timer?.cancel()
+    for (const timer of this.#timers) timer.cancel()
+    this.#cleaner.stop()
     const { disk } = this.#options.env
     try {
       await Promise.allSettled([...this.#creating.values(), ...this.#removing.values()])
@@ -379,19 +482,15 @@ export class LogDirectory {
       if (this.#damaged.size > 0) return
       await disk.replaceFile(`${this.path}/${CLEAN_SHUTDOWN_FILE}`, new TextEncoder().encode(CLEAN_SHUTDOWN_TEXT))
     } finally {
+      // Behind the lock a write under way would overwrite what the next process says.
+      await this.#checkpoints.stop()
       await this.#lock.release()
     }
   }
 }
 
-/** Waits for all of them, then throws the first failure. */
-async function allDone(running: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(running)).find((result) => result.status === 'rejected')
-  if (failed !== undefined) throw failed.reason
-}
-
 async function closeLogs(partitions: Iterable<Partition>, clean: boolean): Promise<void> {
-  await allDone([...partitions].map(({ log }) => log.close({ clean })))
+  await someAtOnce(partitions, CLOSES_AT_ONCE, ({ log }) => log.close({ clean }))
 }
 
 function nameOf({ topic, partition }: PartitionName): string {

@@ -1,8 +1,6 @@
-/**
- * The topic settings that a log honours now, with Kafka's names, defaults and bounds. Retention, compaction and the
- * other settings of a topic join the table with the code that obeys them.
- */
+/** The topic settings that a log honours, with Kafka's names, defaults and bounds. */
 import type { SettingsOf } from '../base/index.ts'
+import { cleanerSettings } from './compaction/cleaner-settings.ts'
 
 /** Long.MAX_VALUE in Kafka; here the largest safe integer, which no count of messages or milliseconds reaches. */
 const NEVER = Number.MAX_SAFE_INTEGER
@@ -71,8 +69,107 @@ export const logSettings = {
     name: 'preallocate',
     type: 'boolean',
     default: false,
-    doc: 'Reserve the blocks of a segment file when it is begun.',
+    doc: 'Reserve the blocks of a segment file when it is begun; what is left of them is given back when it is sealed.',
+  },
+  segmentJitterMs: {
+    name: 'segment.jitter.ms',
+    type: 'long',
+    default: 0,
+    min: 0,
+    doc: 'Largest part taken off segment.ms, another for each segment, so that not all logs roll together.',
+  },
+  cleanupPolicy: {
+    name: 'cleanup.policy',
+    type: 'list',
+    default: ['delete'] as readonly string[],
+    oneOf: ['compact', 'delete'],
+    doc: 'How old data goes: whole segments by age and size (delete), all but the newest record of each key (compact), or both.',
+  },
+  retentionMs: {
+    name: 'retention.ms',
+    type: 'long',
+    default: 604800000,
+    min: -1,
+    doc: 'A partition drops segments whose records all are older than this; -1 never does.',
+  },
+  retentionBytes: {
+    name: 'retention.bytes',
+    type: 'long',
+    default: -1,
+    doc: 'A partition drops its oldest segments while the others have at least so many bytes; -1 never does.',
+  },
+  fileDeleteDelayMs: {
+    name: 'file.delete.delay.ms',
+    type: 'long',
+    default: 60000,
+    min: 0,
+    doc: 'How long the files of a removed segment stay on disk.',
+  },
+  minCleanableDirtyRatio: {
+    name: 'min.cleanable.dirty.ratio',
+    type: 'double',
+    default: 0.5,
+    min: 0,
+    max: 1,
+    doc: 'Share of a compacted log that must be new before it is cleaned again.',
+  },
+  minCompactionLagMs: {
+    name: 'min.compaction.lag.ms',
+    type: 'long',
+    default: 0,
+    min: 0,
+    doc: 'A record stays uncompacted at least so long.',
+  },
+  maxCompactionLagMs: {
+    name: 'max.compaction.lag.ms',
+    type: 'long',
+    default: NEVER,
+    defaultText: NEVER_TEXT,
+    min: 1,
+    doc: 'A record is compacted at the latest so long after it was written.',
+  },
+  deleteRetentionMs: {
+    name: 'delete.retention.ms',
+    type: 'long',
+    default: 86400000,
+    min: 0,
+    doc: 'How long a deletion marker stays in a compacted log.',
   },
 } as const
 
 export type LogSettings = SettingsOf<typeof logSettings>
+
+/** What holds for all logs of a directory together. */
+export const logDirectorySettings = {
+  logRetentionCheckIntervalMs: {
+    name: 'log.retention.check.interval.ms',
+    type: 'long',
+    default: 300000,
+    min: 1,
+    doc: 'How often logs are looked at for segments that retention.ms or retention.bytes give up.',
+  },
+  producerIdExpirationMs: {
+    name: 'producer.id.expiration.ms',
+    type: 'int',
+    default: 86400000,
+    min: 1,
+    doc: 'A log forgets an idempotent producer that has appended nothing to it for so long.',
+  },
+  openSegmentsMax: {
+    name: 'pagelog.open.segments.max',
+    type: 'int',
+    default: 4096,
+    min: 8,
+    doc: 'Segments of a log directory whose file is open at the same time; the least recently used are closed first. One that is being read, sent or written stays open.',
+  },
+  indexMemoryMaxBytes: {
+    name: 'pagelog.index.memory.max.bytes',
+    type: 'long',
+    default: 134217728,
+    min: 65536,
+    doc: 'Memory for the indexes of all open segments of a log directory; above it the least recently used are dropped and read again when needed.',
+  },
+  ...cleanerSettings,
+} as const
+
+export type LogDirectorySettings = SettingsOf<typeof logDirectorySettings>

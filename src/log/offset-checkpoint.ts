@@ -1,6 +1,9 @@
 /** One offset per partition in a checkpoint file: recovery points, log start offsets. Lines: `topic partition offset`. */
-import type { Disk } from '../env/index.ts'
-import { readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
+import type { Clock, Disk } from '../env/index.ts'
+import { readCheckpoint, writeCheckpointText } from './checkpoint-file.ts'
+
+/** Lines made in one turn of the event loop. */
+const ENTRIES_A_TURN = 500
 
 /** By `topic-partition`; empty when the file is absent or damaged. */
 export type PartitionOffsets = ReadonlyMap<string, number>
@@ -21,11 +24,22 @@ export async function readOffsetCheckpoint(disk: Disk, path: string): Promise<Pa
   return offsets
 }
 
+/** In slices, so that thousands of partitions do not hold up the event loop: an entry may be newer than one before it. */
 export async function writeOffsetCheckpoint(
-  disk: Disk,
+  env: { readonly disk: Disk; readonly clock: Pick<Clock, 'soon'> },
   path: string,
-  offsets: readonly PartitionOffset[],
+  offsets: Iterable<PartitionOffset>,
 ): Promise<void> {
-  const lines = offsets.map((entry) => `${entry.topic} ${entry.partition} ${entry.offset}`)
-  await writeCheckpoint(disk, path, lines)
+  const pieces: string[] = []
+  let piece: string[] = []
+  let count = 0
+  for (const { topic, partition, offset } of offsets) {
+    piece.push(`${topic} ${partition} ${offset}\n`)
+    if (++count % ENTRIES_A_TURN !== 0) continue
+    pieces.push(piece.join(''))
+    piece = []
+    await new Promise<void>((resolve) => env.clock.soon(resolve))
+  }
+  pieces.push(piece.join(''))
+  await writeCheckpointText(env.disk, path, count, pieces.join(''))
 }

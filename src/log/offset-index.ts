@@ -52,6 +52,10 @@ export class OffsetIndex {
   get isFull(): boolean {
     return (this.#count + 1) * OFFSET_ENTRY_BYTES > this.#bytesMax
   }
+  /** Held, used or not. */
+  get memoryBytes(): number {
+    return this.#bytes.length
+  }
   /** The content of the file; a view, valid until the next append. */
   get content(): Uint8Array {
     return this.#bytes.subarray(0, this.#count * OFFSET_ENTRY_BYTES)
@@ -72,6 +76,12 @@ export class OffsetIndex {
     writeInt32(this.#bytes, end, lastOffset - this.baseOffset)
     writeInt32(this.#bytes, end + 4, position)
     this.#count++
+  }
+
+  /** Forgets all entries but the first `count`. */
+  truncate(count: number): void {
+    assert(count <= this.#count, 'an index does not grow by a cut')
+    this.#count = count
   }
 
   /** Slot of the last entry whose offset is at most `offset`; -1 when there is none. */

@@ -1,20 +1,26 @@
 /**
- * One segment of a log: a `.log` file of batches back to back, its offset index and its time index. The newest segment
- * of a log is *active* (appended to), the others are *sealed*.
+ * One segment of a log: a `.log` file of batches back to back, its offset index, time index and transaction index. The
+ * newest segment of a log is *active* (appended to), the others are *sealed*.
  *
- * Index files are written when the segment is sealed and when the log closes, not with every append: after an unclean
- * shutdown they are rebuilt anyway. A sealed segment opens its file and loads its indexes when it is first read and
- * may be unloaded again; an active one always has them. Memory: 8 bytes per offset index entry and 12 per time index
- * entry, at most one of each per `index.interval.bytes` of batches (and per batch), at most `segment.index.bytes` each.
+ * Index files are written when the segment is sealed, when it is unloaded and when the log closes, not with every
+ * append: after an unclean shutdown they are rebuilt anyway. A segment opens its file and loads its indexes when it is
+ * used and may be unloaded again (segment-cache.ts). Memory: 8 bytes per offset index entry and 12 per time index entry,
+ * at most one of each per `index.interval.bytes` of batches (and per batch), at most `segment.index.bytes` each.
  */
-import { assert, hasCode, PagelogError } from '../base/index.ts'
+import { assert, hasCode, Mutex, PagelogError } from '../base/index.ts'
 import type { Clock, Disk, File } from '../env/index.ts'
-import { lastOffset, maxTimestamp } from '../record/index.ts'
+import { BATCH_HEADER_BYTES, lastOffset, maxTimestamp } from '../record/index.ts'
 import { BatchScanner } from './batch-scanner.ts'
-import { segmentFileName } from './file-names.ts'
+import type { CleanedSegment } from './compaction/cleaned-segment.ts'
+import { SEGMENT_SIDE_SUFFIXES, segmentFileName } from './file-names.ts'
+import { isTooSparse, readFirstTime, readIndexesBefore, readLastTime, syncFile, writeIndexFile } from './index-files.ts'
 import type { LogSettings } from './log-settings.ts'
 import { OffsetIndex } from './offset-index.ts'
+import { rollJitterMs } from './roll-jitter.ts'
+import type { CacheShare } from './segment-cache.ts'
+import { SegmentFile } from './segment-file.ts'
 import { TimeIndex } from './time-index.ts'
+import { type TransactionEntry, TransactionIndex } from './transaction-index.ts'
 
 /** Offsets in an index are relative to the segment, in an int32. */
 export const RELATIVE_OFFSET_MAX = 0x7fffffff
@@ -24,7 +30,10 @@ export interface SegmentContext {
   readonly disk: Disk
   readonly clock: Clock
   readonly directory: string
-  readonly settings: LogSettings
+  /** May change while the log is open. */
+  settings: LogSettings
+  /** Of the limits of the directory. Without it nothing is counted. */
+  readonly share?: CacheShare
 }
 
 export class Segment {
@@ -40,16 +49,32 @@ export class Segment {
   maxTimestampOffset: number
   /** Uses that wait for something and need it loaded. */
   pins = 0
+  /** It was read or written since the cache looked at it last. */
+  wasUsed = false
+  /** It was sealed and nothing goes into it any more, although it is the last one: what is appended needs the next one. */
+  isComplete = false
   /** Undefined while unloaded; what the walk over the file fills when set to empty ones. */
   offsetIndex: OffsetIndex | undefined
   timeIndex: TimeIndex | undefined
+  /** Undefined also while it is unknown: its file is missing or cannot be right, and it takes the producers to build it. */
+  transactionIndex: TransactionIndex | undefined
+  /** Aborted transactions that came while the index was unknown. */
+  #lateAborts: TransactionEntry[] = []
   readonly #context: SegmentContext
   readonly #createdMs: number
   #firstTimestamp = NO_TIMESTAMP
   #bytesSinceEntry = 0
-  #file: File | undefined
-  #opening: Promise<void> | undefined
-  #hasUnsyncedIndexes = false
+  readonly #file: SegmentFile
+  #loading: Promise<void> | undefined
+  /** What writes or removes index files: sealing and unloading may want it at the same time. */
+  readonly #indexFiles = new Mutex()
+  /** Suffixes of the index files that were written and not synced yet. */
+  #unsyncedIndexes: readonly string[] = []
+  #hasTimes = true
+  /** Of its indexes, as the cache knows them. */
+  #countedBytes = 0
+  /** Of the batches that the index files cover; -1 when there are none or they are out of date. */
+  #savedSize = -1
 
   constructor(context: SegmentContext, baseOffset: number) {
     this.#context = context
@@ -58,6 +83,7 @@ export class Segment {
     this.nextOffset = baseOffset
     this.maxTimestampOffset = baseOffset
     this.path = this.#pathOf('.log')
+    this.#file = new SegmentFile(context.disk, this.path, () => context.share?.opened(this))
   }
 
   /**
@@ -71,39 +97,148 @@ export class Segment {
       if (segment.file.size > 0) await segment.file.truncate(0)
       if (context.settings.preallocate) await segment.file.allocate(0, context.settings.segmentBytes)
     } catch (error) {
-      // The offsets may go to the segment before it after all; left behind, the file would hide them.
-      await segment.remove()
+      // Left behind, or back after a power loss, it would hide what goes before it instead: even a full disk is final.
+      const removed = segment.remove().then(() => context.disk.syncDirectory(context.directory))
+      await removed.catch((cause: unknown) => {
+        const message = `cannot remove ${segment.path}, which was not begun`
+        throw new PagelogError('PAGELOG_STORAGE', message, { cause, path: segment.path })
+      })
       throw error
     }
     segment.resetIndexes()
     return segment
   }
 
+  /**
+   * One of which only the directory's listing is known: `nextOffset` may be beyond its last batch, and its largest
+   * timestamp is read when `LogState.loadTimes` asks for it.
+   */
+  static listed(context: SegmentContext, baseOffset: number, size: number, nextOffset: number): Segment {
+    const segment = new Segment(context, baseOffset)
+    segment.size = size
+    segment.nextOffset = size === 0 ? baseOffset : nextOffset
+    segment.#hasTimes = size === 0
+    return segment
+  }
+
+  /** Of one that compaction wrote: its file, which may have another name for now, and what is in there. */
+  adopt(file: File, written: Pick<CleanedSegment, 'firstTimestamp' | 'maxTimestamp' | 'maxTimestampOffset'>): void {
+    this.#file.adopt(file)
+    this.#savedSize = this.size
+    this.#countIndexes()
+    this.#setTimes(written.maxTimestamp, written.maxTimestampOffset)
+    this.#firstTimestamp = written.firstTimestamp
+  }
+
+  /** Of its first batch, by which it ages; -1 without one, or while it was never loaded. */
+  get firstTimestamp(): number {
+    return this.#firstTimestamp
+  }
+
+  /** What its end was found to be, of one that is listed. */
+  setEnd(end: Pick<Segment, 'nextOffset' | 'maxTimestamp' | 'maxTimestampOffset'>): void {
+    this.nextOffset = end.nextOffset
+    this.#setTimes(end.maxTimestamp, end.maxTimestampOffset)
+  }
+
+  /**
+   * Stands behind the batches before `offset`, or some earlier ones, with what good index files say of them. `wasSaved`:
+   * they were written when the log ended there; the answer is then whether what all markers before it aborted is known.
+   */
+  async resume(offset: number, wasSaved: boolean): Promise<boolean> {
+    const found = await readIndexesBefore(this.#context, this, offset, wasSaved)
+    this.resetIndexes()
+    this.size = 0
+    this.nextOffset = this.baseOffset
+    if (found === undefined) return false
+    const { offsetIndex, timeIndex, transactionIndex, position, nextOffset } = found
+    Object.assign(this, { offsetIndex, timeIndex, transactionIndex, size: position })
+    const last = timeIndex.count - 1
+    const maxTimestamp = last < 0 ? NO_TIMESTAMP : timeIndex.timestampAt(last)
+    this.setEnd({ nextOffset, maxTimestamp, maxTimestampOffset: last < 0 ? this.baseOffset : timeIndex.offsetAt(last) })
+    this.#bytesSinceEntry = Number.MAX_SAFE_INTEGER // the batch at `position` has an entry
+    await this.#readFirstTimestamp()
+    return wasSaved && transactionIndex !== undefined
+  }
+
+  /** `maxTimestamp` is known. */
+  get hasTimes(): boolean {
+    return this.#hasTimes
+  }
+
+  /** Makes `maxTimestamp` known by the last entry of the time index. False when that is not to be had: `load` knows. */
+  async readTimes(): Promise<boolean> {
+    if (this.#hasTimes) return true
+    const last = await this.#file.named(() =>
+      readLastTime(this.#context.disk, this.#pathOf('.timeindex'), this.baseOffset),
+    )
+    if (last !== undefined && !this.#hasTimes) this.#setTimes(last.timestamp, last.offset)
+    return this.#hasTimes
+  }
+
+  get isOpen(): boolean {
+    return this.#file.isOpen
+  }
+  /** Memory of the indexes that are loaded. */
+  get indexBytes(): number {
+    const { offsetIndex, timeIndex, transactionIndex } = this
+    return (offsetIndex?.memoryBytes ?? 0) + (timeIndex?.memoryBytes ?? 0) + (transactionIndex?.memoryBytes ?? 0)
+  }
+
   /** File and indexes are at hand: reads need not wait. */
   get isLoaded(): boolean {
-    return this.#file !== undefined && this.offsetIndex !== undefined && this.timeIndex !== undefined
+    return this.#file.isOpen && this.offsetIndex !== undefined && this.timeIndex !== undefined
   }
   get file(): File {
-    assert(this.#file !== undefined, 'segment file is open')
-    return this.#file
+    return this.#file.opened
   }
 
   /** Index files were written that `sync` has not covered yet. */
   get hasUnsyncedIndexes(): boolean {
-    return this.#hasUnsyncedIndexes
+    return this.#unsyncedIndexes.length > 0
   }
 
-  async openFile(): Promise<File> {
-    this.#file ??= await this.#context.disk.open(this.path, 'write')
-    return this.#file
+  /** Unloaded, the indexes would have to be built anew. */
+  get hasUnsavedIndexes(): boolean {
+    return this.offsetIndex !== undefined && this.#savedSize !== this.size
+  }
+
+  /** The log has given it up: it is found no more, only what has it open already goes on reading. */
+  get isRetired(): boolean {
+    return this.#file.isRetired
+  }
+
+  /** Gives it up; once this resolves nothing goes by the names of its files any more. */
+  async retire(): Promise<void> {
+    await this.#file.retire()
+    if (this.pins === 0) void this.unload().catch(() => {}) // what fails to close is given up anyway
+  }
+
+  /** Of a log that closes; resolves when its file is closed, or left to those that have it pinned. */
+  async close(): Promise<void> {
+    await this.#file.retire()
+    if (this.pins === 0) await this.unload()
+  }
+
+  /** One that has it pinned needs it no longer. */
+  unpin(): void {
+    this.pins--
+    if (this.isRetired && this.pins === 0) void this.unload().catch(() => {})
+  }
+
+  openFile(): Promise<File> {
+    return this.#file.open()
   }
 
   /** Makes `isLoaded` true. An index that is missing or cannot be right is rebuilt from the batches. */
   load(): Promise<void> {
-    this.#opening ??= this.#load().finally(() => {
-      this.#opening = undefined
-    })
-    return this.#opening
+    this.#loading ??= this.#file
+      .named(() => this.#load())
+      .finally(() => {
+        this.#loading = undefined
+        this.#countIndexes()
+      })
+    return this.#loading
   }
 
   /** Empty indexes, for a walk over the file that calls `accept`. */
@@ -111,6 +246,7 @@ export class Segment {
     const bytesMax = this.#context.settings.segmentIndexBytes
     this.offsetIndex = OffsetIndex.empty(this.baseOffset, bytesMax)
     this.timeIndex = TimeIndex.empty(this.baseOffset, bytesMax)
+    this.transactionIndex = TransactionIndex.empty(bytesMax)
     this.#bytesSinceEntry = 0
   }
 
@@ -118,7 +254,10 @@ export class Segment {
   accept(bytes: Uint8Array, at: number, size: number): void {
     const last = lastOffset(bytes, at)
     const timestamp = maxTimestamp(bytes, at)
-    if (this.size === 0) this.#firstTimestamp = timestamp
+    if (this.size === 0) {
+      this.#firstTimestamp = timestamp
+      this.#hasTimes = true
+    }
     if (timestamp > this.maxTimestamp) {
       this.maxTimestamp = timestamp
       this.maxTimestampOffset = last
@@ -129,105 +268,213 @@ export class Segment {
     this.nextOffset = last + 1
   }
 
+  /** A transaction whose ABORT marker is in the batch accepted last. */
+  acceptAborted(transaction: TransactionEntry): void {
+    if (this.transactionIndex === undefined) this.#lateAborts.push(transaction)
+    else this.transactionIndex.append(transaction)
+  }
+
+  /** The transaction index was built from the batches before `endOffset`. */
+  setTransactionIndex(index: TransactionIndex, endOffset: number): void {
+    for (const transaction of this.#lateAborts) if (transaction.lastOffset >= endOffset) index.append(transaction)
+    this.#lateAborts = []
+    this.transactionIndex = index
+  }
+
   /**
    * Whether a batch has to go to a new segment, `pendingBytes` being on their way into this one: by size, by the age of
-   * the first batch, by full indexes, by offsets that the index cannot hold.
+   * the first batch, by full indexes, by offsets that the index cannot hold, or because it is complete.
    */
   mustRoll(batch: { size: number; lastOffset: number; maxTimestamp: number }, pendingBytes: number): boolean {
     const { settings, clock } = this.#context
     const used = this.size + pendingBytes
     if (batch.lastOffset - this.baseOffset > RELATIVE_OFFSET_MAX) return true
     if (used === 0) return false
+    if (this.isComplete) return true
     if (used > settings.segmentBytes - batch.size) return true
     assert(this.offsetIndex !== undefined && this.timeIndex !== undefined, 'active segment has indexes')
-    if (this.offsetIndex.isFull || this.timeIndex.isFull) return true
-    if (this.#firstTimestamp !== NO_TIMESTAMP) return batch.maxTimestamp - this.#firstTimestamp > settings.segmentMs
-    return this.size > 0 && clock.nowMs() - this.#createdMs > settings.segmentMs
+    if (this.offsetIndex.isFull || this.timeIndex.isFull || this.transactionIndex?.isFull) return true
+    const ageMaxMs = settings.segmentMs - rollJitterMs(this.path, settings)
+    if (this.#firstTimestamp !== NO_TIMESTAMP) return batch.maxTimestamp - this.#firstTimestamp > ageMaxMs
+    return this.size > 0 && clock.nowMs() - this.#createdMs > ageMaxMs
+  }
+
+  /** The blocks reserved beyond its end are given back: it is sealed. */
+  async releaseBlocks(): Promise<void> {
+    if (!this.#context.settings.preallocate || this.isRetired) return
+    await (await this.openFile()).truncate(this.size)
   }
 
   /**
    * Writes both index files, the closing time index entry included; synced by the next `sync`. On a full disk there
    * are none afterwards: they will be rebuilt.
    */
-  async saveIndexes(): Promise<void> {
+  saveIndexes(): Promise<void> {
+    return this.#indexFiles.run(() => this.#saveIndexes())
+  }
+
+  async #saveIndexes(): Promise<void> {
     const { offsetIndex, timeIndex } = this
-    if (offsetIndex === undefined || timeIndex === undefined) return
+    if (offsetIndex === undefined || timeIndex === undefined || this.isRetired) return
     timeIndex.append(this.maxTimestamp, this.maxTimestampOffset)
+    const { size } = this
     try {
-      await this.#saveIndex('.index', offsetIndex.content)
-      await this.#saveIndex('.timeindex', timeIndex.content)
-      this.#hasUnsyncedIndexes = true
+      await this.#file.named(async () => {
+        await this.#saveIndex('.index', offsetIndex.content)
+        await this.#saveIndex('.timeindex', timeIndex.content)
+      })
+      await this.saveTransactionIndex()
+      this.#savedSize = size
     } catch (error) {
       if (!hasCode(error, 'PAGELOG_DISK_FULL')) throw error
-      for (const suffix of ['.index', '.timeindex']) await this.#context.disk.unlink(this.#pathOf(suffix))
+      await this.#removeIndexes()
     }
+  }
+
+  async #removeIndexes(): Promise<void> {
+    this.#savedSize = -1
+    this.#unsyncedIndexes = [] // first: a sync would make the files anew
+    for (const suffix of SEGMENT_SIDE_SUFFIXES) await this.#context.disk.unlink(this.#pathOf(suffix))
+  }
+
+  /** Writes the transaction index, also when it is empty: without a file it would be unknown. Synced by the next `sync`. */
+  async saveTransactionIndex(): Promise<void> {
+    const { transactionIndex } = this
+    if (transactionIndex === undefined || this.isRetired) return
+    await this.#file.named(() => this.#saveIndex('.txnindex', transactionIndex.content))
   }
 
   /** fdatasync of the batches, and of the index files written since the last one. One that was not open is not afterwards. */
   async sync(): Promise<void> {
-    const wasOpen = this.#file !== undefined
-    const file = await this.openFile()
-    await file.dataSync()
-    if (!wasOpen && !this.isLoaded && this.pins === 0) await this.unload()
-    if (!this.#hasUnsyncedIndexes) return
-    this.#hasUnsyncedIndexes = false
-    for (const suffix of ['.index', '.timeindex']) {
-      const index = await this.#context.disk.open(this.#pathOf(suffix), 'write')
-      try {
-        await index.dataSync()
-      } finally {
-        await index.close()
-      }
+    if (!this.isRetired) await this.#file.named(() => this.#sync())
+  }
+
+  async #sync(): Promise<void> {
+    const wasOpen = this.#file.isOpen
+    this.pins++ // it must not be closed before
+    try {
+      await (await this.openFile()).dataSync()
+    } finally {
+      this.unpin()
     }
+    if (!wasOpen && !this.isLoaded && this.pins === 0) await this.unload()
+    const unsynced = this.#unsyncedIndexes
+    this.#unsyncedIndexes = []
+    for (const suffix of unsynced) await syncFile(this.#context.disk, this.#pathOf(suffix))
   }
 
   /** Closes the file and forgets the indexes, which are on disk or will be rebuilt. */
   async unload(): Promise<void> {
-    const file = this.#file
-    this.#file = undefined
+    const file = this.#file.release()
     this.offsetIndex = undefined
     this.timeIndex = undefined
+    this.transactionIndex = undefined
+    this.#countIndexes()
+    if (file !== undefined) this.#context.share?.cache.closed(this)
+    this.#lateAborts = []
     await file?.close()
   }
 
   /** Removes all files of the segment. */
   async remove(): Promise<void> {
     await this.unload()
-    for (const suffix of ['.index', '.timeindex', '.txnindex', '.log'])
-      await this.#context.disk.unlink(this.#pathOf(suffix))
+    for (const suffix of [...SEGMENT_SIDE_SUFFIXES, '.log']) await this.#context.disk.unlink(this.#pathOf(suffix))
+  }
+
+  /** Drops the batches that `kept` has not and syncs the cut; the index files go, they are written when it is sealed. */
+  async cutTo(kept: Segment): Promise<void> {
+    this.size = kept.size
+    this.nextOffset = kept.nextOffset
+    this.maxTimestamp = kept.maxTimestamp
+    this.maxTimestampOffset = kept.maxTimestampOffset
+    this.#firstTimestamp = kept.#firstTimestamp
+    this.#bytesSinceEntry = kept.#bytesSinceEntry
+    this.#hasTimes = true
+    this.offsetIndex = kept.offsetIndex
+    this.timeIndex = kept.timeIndex
+    this.transactionIndex?.truncate(kept.nextOffset)
+    this.#countIndexes()
+    await this.#indexFiles.run(() => this.#removeIndexes())
+    const file = await this.openFile()
+    await file.truncate(this.size)
+    await file.dataSync()
   }
 
   /** Throws away what the indexes say and walks the file for them: some entry did not lead to its batch. */
   async rebuildIndexes(): Promise<void> {
+    const fresh = await this.before(Number.POSITIVE_INFINITY)
+    this.offsetIndex = fresh.offsetIndex
+    this.timeIndex = fresh.timeIndex
+    this.#bytesSinceEntry = fresh.#bytesSinceEntry
+    this.#countIndexes()
+    // Unless batches came meanwhile: what was known of the others may be as wrong as the index was.
+    if (!this.#hasTimes || this.size === fresh.size) this.#setTimes(fresh.maxTimestamp, fresh.maxTimestampOffset)
+  }
+
+  /**
+   * What it is up to the batch that holds `offset`, by a walk over the headers: the same without a file, for `cutTo`.
+   * Error: PAGELOG_CORRUPT.
+   */
+  async before(offset: number): Promise<Segment> {
     const fresh = new Segment(this.#context, this.baseOffset)
     fresh.resetIndexes()
     const scanner = new BatchScanner(await this.openFile(), { from: 0, to: this.size, verify: false })
-    while (scanner.next() || (await scanner.more())) fresh.accept(scanner.bytes, scanner.at, scanner.size)
+    while (scanner.next() || (await scanner.more())) {
+      if (scanner.lastOffset >= offset) return fresh
+      fresh.accept(scanner.bytes, scanner.at, scanner.size)
+    }
     if (scanner.fault !== undefined) {
       const fields = { path: this.path, position: scanner.position }
       throw new PagelogError('PAGELOG_CORRUPT', `segment is damaged: ${scanner.fault}`, fields)
     }
-    this.offsetIndex = fresh.offsetIndex
-    this.timeIndex = fresh.timeIndex
-    this.#bytesSinceEntry = fresh.#bytesSinceEntry
+    return fresh
+  }
+
+  /** Tells the cache what the indexes take now. */
+  #countIndexes(): void {
+    const bytes = this.#file.isOpen ? this.indexBytes : 0
+    const grown = bytes - this.#countedBytes
+    this.#countedBytes = bytes
+    this.#context.share?.cache.indexGrew(grown)
   }
 
   async #load(): Promise<void> {
     const { disk, settings } = this.#context
     await this.openFile()
     if (this.offsetIndex !== undefined && this.timeIndex !== undefined) return
-    const offsets = await disk.readFile(this.#pathOf('.index'))
-    const times = await disk.readFile(this.#pathOf('.timeindex'))
+    const [offsets, times, transactions] = await Promise.all(
+      SEGMENT_SIDE_SUFFIXES.map((suffix) => disk.readFile(this.#pathOf(suffix))),
+    )
     const bytesMax = settings.segmentIndexBytes
-    const offsetIndex = offsets && OffsetIndex.load(this.baseOffset, bytesMax, offsets, this.size)
-    const timeIndex = times && TimeIndex.load(this.baseOffset, bytesMax, times)
-    if (offsetIndex === undefined || timeIndex === undefined) {
+    const { baseOffset, nextOffset } = this
+    await this.#readFirstTimestamp()
+    this.transactionIndex ??= transactions && TransactionIndex.load(bytesMax, transactions, baseOffset, nextOffset)
+    const offsetIndex = offsets && OffsetIndex.load(baseOffset, bytesMax, offsets, this.size)
+    const timeIndex = times && TimeIndex.load(baseOffset, bytesMax, times)
+    if (offsetIndex === undefined || timeIndex === undefined || isTooSparse(offsetIndex, this.size, settings)) {
       await this.rebuildIndexes()
       await this.saveIndexes()
       return
     }
     this.offsetIndex = offsetIndex
     this.timeIndex = timeIndex
+    this.#savedSize = this.size
+    this.#bytesSinceEntry = this.size - (offsetIndex.count === 0 ? 0 : offsetIndex.positionAt(offsetIndex.count - 1))
+    const last = timeIndex.count - 1
+    if (!this.#hasTimes && last >= 0) this.#setTimes(timeIndex.timestampAt(last), timeIndex.offsetAt(last))
+    if (!this.#hasTimes) this.#setTimes(NO_TIMESTAMP, baseOffset)
+  }
+
+  /** Of the first batch: by it the segment ages. */
+  async #readFirstTimestamp(): Promise<void> {
+    if (this.#firstTimestamp !== NO_TIMESTAMP || this.size < BATCH_HEADER_BYTES) return
+    this.#firstTimestamp = await readFirstTime(this.file)
+  }
+
+  #setTimes(timestampMs: number, offset: number): void {
+    this.maxTimestamp = timestampMs
+    this.maxTimestampOffset = offset
+    this.#hasTimes = true
   }
 
   #index(last: number, position: number): void {
@@ -238,16 +485,12 @@ export class Segment {
     offsetIndex.append(last, position)
     timeIndex.append(this.maxTimestamp, this.maxTimestampOffset)
     this.#bytesSinceEntry = 0
+    this.#countIndexes()
   }
 
   async #saveIndex(suffix: string, content: Uint8Array): Promise<void> {
-    const file = await this.#context.disk.open(this.#pathOf(suffix), 'write')
-    try {
-      await file.truncate(0)
-      if (content.length > 0) await file.write([content.slice()], 0)
-    } finally {
-      await file.close()
-    }
+    await writeIndexFile(this.#context.disk, this.#pathOf(suffix), content)
+    if (!this.#unsyncedIndexes.includes(suffix)) this.#unsyncedIndexes = [...this.#unsyncedIndexes, suffix]
   }
 
   #pathOf(suffix: string): string {

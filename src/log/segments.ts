@@ -2,12 +2,9 @@
 import { assert } from '../base/index.ts'
 import type { Segment } from './segment.ts'
 
-/** Sealed segments of a log that stay loaded (descriptor and indexes), least recently loaded out first. */
-const LOADED_SEALED_MAX = 16
-
 export class Segments {
-  readonly #sorted: Segment[]
-  #loadedSealed: Segment[] = []
+  /** Never changed in place but by `add`, so that a walk over `all` that waits meets each segment once. */
+  #sorted: Segment[]
 
   /** At least one, by rising base offset. */
   constructor(sorted: readonly Segment[]) {
@@ -40,6 +37,27 @@ export class Segments {
     this.#sorted.push(segment)
   }
 
+  /** Forgets the first `count` segments and returns them, oldest first; never the active one. */
+  removeFirst(count: number): Segment[] {
+    assert(count < this.#sorted.length, 'the active segment is not removed from the front')
+    return this.#forget(this.#sorted.slice(0, count))
+  }
+
+  /** Forgets the last `count` segments and returns them, newest first; the one before them becomes active. */
+  removeLast(count: number): Segment[] {
+    assert(count < this.#sorted.length, 'a log keeps a segment')
+    return this.#forget(count === 0 ? [] : this.#sorted.slice(-count)).reverse()
+  }
+
+  /** Puts `fresh` in the place of `old`, sealed segments next to one another; without `fresh` they are just forgotten. */
+  replace(old: readonly Segment[], fresh: Segment | undefined): void {
+    const at = this.#sorted.indexOf(old[0]!)
+    const isRun = at >= 0 && old.every((segment, index) => this.#sorted[at + index] === segment)
+    assert(isRun && at + old.length < this.#sorted.length, 'sealed segments in a row are replaced')
+    this.#forget(old)
+    if (fresh !== undefined) this.#sorted = [...this.#sorted.slice(0, at), fresh, ...this.#sorted.slice(at)]
+  }
+
   /** The segment whose range holds `offset`: the last with a base offset of at most that; the first one for lower offsets. */
   find(offset: number): Segment {
     const active = this.active
@@ -48,19 +66,15 @@ export class Segments {
 
   /** The one behind `segment`; undefined for the active one. */
   after(segment: Segment): Segment | undefined {
-    return this.#sorted[this.#floor(segment.baseOffset) + 1]
+    // It may have been removed or replaced meanwhile.
+    const floor = this.#floor(segment.baseOffset)
+    return this.#sorted[floor]!.baseOffset > segment.baseOffset ? this.#sorted[floor] : this.#sorted[floor + 1]
   }
 
-  /** A sealed segment was loaded or an active one sealed: keeps few of them loaded, only those that are `isSynced` go. */
-  noteLoaded(segment: Segment, isSynced: (segment: Segment) => boolean): void {
-    if (segment === this.active) return
-    this.#loadedSealed = this.#loadedSealed.filter((one) => one !== segment)
-    this.#loadedSealed.push(segment)
-    if (this.#loadedSealed.length <= LOADED_SEALED_MAX) return
-    const oldest = this.#loadedSealed.find((one) => one !== segment && one.pins === 0 && isSynced(one))
-    if (oldest === undefined) return
-    this.#loadedSealed = this.#loadedSealed.filter((one) => one !== oldest)
-    void oldest.unload()
+  #forget(gone: readonly Segment[]): Segment[] {
+    const set = new Set(gone)
+    this.#sorted = this.#sorted.filter((segment) => !set.has(segment))
+    return [...gone]
   }
 
   #floor(offset: number): number {

@@ -51,6 +51,7 @@ export class SliceReader {
   read(offset: number, maxBytes: number, options: SliceOptions): Slice | Promise<Slice> {
     const segment = this.#state.segments.find(offset)
     if (!segment.isLoaded) return this.#readSlowly(offset, maxBytes, options)
+    segment.wasUsed = true
     const position = this.#positionOf(segment, offset)
     if (position < 0) return this.#readSlowly(offset, maxBytes, options)
     if (position >= segment.size) return this.#readNext(segment, offset, maxBytes, options)
@@ -71,6 +72,12 @@ export class SliceReader {
     const slot = index === undefined ? -1 : index.floorOfOffset(offset - 1) + 1
     if (index === undefined || slot >= index.count) return bytes + BATCH_HEADER_BYTES // at least one batch is there
     return bytes + segment.size - index.positionAt(slot)
+  }
+
+  /** The end of the log was cut: what was remembered of positions behind it is void. */
+  forget(): void {
+    this.#hintOffsets.fill(-1)
+    this.#hintSegments.fill(undefined)
   }
 
   /** Position of the batch that holds `offset`, of the next one when none does; negative: it cannot be told at once. */

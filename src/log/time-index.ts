@@ -43,6 +43,10 @@ export class TimeIndex {
     return index
   }
 
+  /** Held, used or not. */
+  get memoryBytes(): number {
+    return this.#bytes.length
+  }
   get count(): number {
     return this.#count
   }
@@ -71,6 +75,11 @@ export class TimeIndex {
     writeInt64(this.#bytes, end, timestampMs)
     writeInt32(this.#bytes, end + 8, offset - this.baseOffset)
     this.#count++
+  }
+
+  /** Forgets the entries of batches from `endOffset` on. */
+  truncate(endOffset: number): void {
+    while (this.#count > 0 && this.offsetAt(this.#count - 1) >= endOffset) this.#count--
   }
 
   /** Offset of the last entry whose timestamp is less than `timestampMs`: every earlier batch is older; else the base offset. */

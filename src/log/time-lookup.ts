@@ -1,12 +1,16 @@
 /** Offsets by time: ListOffsets with a timestamp (first record that is not older) and with -3 (the newest record). */
-import { PagelogError } from '../base/index.ts'
-import { RecordBatch, type RecordCursor } from '../record/index.ts'
+import { hasCode, PagelogError } from '../base/index.ts'
+import { RecordBatch } from '../record/index.ts'
 import { BatchScanner } from './batch-scanner.ts'
+import { byWorker, tryInPlace } from './codec-work.ts'
 import type { LogState } from './log-state.ts'
 import type { Segment } from './segment.ts'
+import { type FoundRecord, findRecord, findRecordJob, type TimeRange } from './time-jobs.ts'
 
 /** An index entry does not name the batch that it leads to. */
 const INDEX_DAMAGED = Symbol('index damaged')
+/** The log gave the segment up meanwhile. */
+const REMOVED = Symbol('removed')
 
 export interface TimestampOffset {
   readonly offset: number
@@ -17,9 +21,13 @@ export interface TimestampOffset {
 /** The first visible record, by offset, whose timestamp is at least `timestampMs`; undefined when all are older. */
 export async function firstNotOlder(state: LogState, timestampMs: number): Promise<TimestampOffset | undefined> {
   for (const segment of state.segments.all) {
-    if (segment.maxTimestamp < timestampMs || segment.nextOffset <= state.logStartOffset) continue
+    if (segment.nextOffset <= state.logStartOffset) continue
+    await state.loadTimes(segment)
+    if (segment.isRetired) return await firstNotOlder(state, timestampMs) // removed meanwhile: look again
+    if (segment.maxTimestamp < timestampMs) continue
     const from = (): number => segment.timeIndex!.offsetBefore(timestampMs)
-    const found = await find(state, segment, from, (timestamp) => timestamp >= timestampMs)
+    const found = await find(state, segment, from, { least: timestampMs, most: Number.POSITIVE_INFINITY })
+    if (found === REMOVED) return await firstNotOlder(state, timestampMs)
     if (found !== undefined) return found
   }
   return undefined
@@ -29,32 +37,38 @@ export async function firstNotOlder(state: LogState, timestampMs: number): Promi
 export async function newest(state: LogState): Promise<TimestampOffset | undefined> {
   let best: Segment | undefined
   for (const segment of state.segments.all) {
+    await state.loadTimes(segment)
     if (segment.size > 0 && segment.maxTimestamp > (best?.maxTimestamp ?? -1)) best = segment
   }
   if (best === undefined) return undefined
+  if (best.isRetired) return await newest(state) // removed meanwhile: look again
   const { maxTimestamp, maxTimestampOffset } = best
-  return await find(
-    state,
-    best,
-    () => maxTimestampOffset,
-    (timestamp) => timestamp === maxTimestamp,
-  )
+  const found = await find(state, best, () => maxTimestampOffset, { least: maxTimestamp, most: maxTimestamp })
+  return found === REMOVED ? await newest(state) : found
 }
 
-/** First record that `matches`, in `segment` from the batch that ends at or behind `fromOffset()` on. */
+type Times = Pick<TimeRange, 'least' | 'most'>
+
+/** First record of these times, in `segment` from the batch that ends at or behind `fromOffset()` on. */
 async function find(
   state: LogState,
   segment: Segment,
   fromOffset: () => number,
-  matches: (timestamp: number) => boolean,
-): Promise<TimestampOffset | undefined> {
-  await state.pin(segment)
+  times: Times,
+): Promise<TimestampOffset | typeof REMOVED | undefined> {
   try {
-    const found = await walk(state, segment, fromOffset(), matches)
+    await state.pin(segment)
+  } catch (error) {
+    // While it waited for a descriptor.
+    if (segment.isRetired && state.refusal() === undefined) return REMOVED
+    throw error
+  }
+  try {
+    const found = await walk(state, segment, fromOffset(), times)
     if (found !== INDEX_DAMAGED) return found
     state.logger.warn({ path: segment.path }, 'index is damaged: rebuilding it')
     await segment.rebuildIndexes()
-    const again = await walk(state, segment, fromOffset(), matches)
+    const again = await walk(state, segment, fromOffset(), times)
     if (again !== INDEX_DAMAGED) return again
     throw new PagelogError('PAGELOG_CORRUPT', 'segment is damaged: no batch where one begins', { path: segment.path })
   } finally {
@@ -67,7 +81,7 @@ async function walk(
   state: LogState,
   segment: Segment,
   offset: number,
-  matches: (timestamp: number) => boolean,
+  times: Times,
 ): Promise<TimestampOffset | typeof INDEX_DAMAGED | undefined> {
   const index = segment.offsetIndex!
   const slot = index.floorOfOffset(offset)
@@ -78,28 +92,28 @@ async function walk(
     const header = new RecordBatch(scanner.bytes, scanner.at)
     if (slot >= 0 && scanner.position === from && header.lastOffset !== index.offsetAt(slot)) return INDEX_DAMAGED
     // The largest timestamp of a batch decides whether any record of it can match.
-    if (header.lastOffset < state.logStartOffset || !matches(header.maxTimestamp)) continue
-    const found = findRecord(new RecordBatch(await scanner.body(), 0), state.logStartOffset, matches)
-    if (found !== undefined) return found
+    const { maxTimestamp, leaderEpoch } = header
+    if (header.lastOffset < state.logStartOffset || maxTimestamp < times.least || maxTimestamp > times.most) continue
+    const range = { ...times, startOffset: state.logStartOffset }
+    const found = await recordIn(state, new RecordBatch(await scanner.body(), 0), range)
+    if (found !== undefined) return { ...found, leaderEpoch }
   }
   return scanner.fault === undefined ? undefined : INDEX_DAMAGED
 }
 
-/** In a compressed batch records are not looked at: its first offset stands for them. */
-function findRecord(
-  batch: RecordBatch,
-  startOffset: number,
-  matches: (timestamp: number) => boolean,
-): TimestampOffset | undefined {
-  const { leaderEpoch } = batch
-  if (batch.compression !== 0) {
-    return { offset: Math.max(startOffset, batch.baseOffset), timestamp: batch.maxTimestamp, leaderEpoch }
+/** In a compressed batch that cannot be opened its first offset stands for its records. */
+async function recordIn(state: LogState, batch: RecordBatch, range: TimeRange): Promise<FoundRecord | undefined> {
+  if (batch.compression === 0) return findRecord(batch.bytes, range)
+  const bytes = batch.bytes.subarray(0, batch.sizeInBytes)
+  const { workers } = state
+  try {
+    const plain = await tryInPlace(bytes, workers)
+    if (plain !== undefined) return findRecord(plain, range)
+    return await byWorker(workers!, findRecordJob, bytes, (stored) => ({ batch: stored, range }))
+  } catch (error) {
+    if (!CLOSED.some((code) => hasCode(error, code))) throw error
+    return { offset: Math.max(range.startOffset, batch.baseOffset), timestamp: batch.maxTimestamp }
   }
-  const cursor: RecordCursor = batch.cursor()
-  while (cursor.next()) {
-    if (cursor.offset >= startOffset && matches(cursor.timestamp)) {
-      return { offset: cursor.offset, timestamp: cursor.timestamp, leaderEpoch }
-    }
-  }
-  return undefined
 }
+
+const CLOSED = ['PAGELOG_CORRUPT', 'PAGELOG_TOO_LARGE', 'PAGELOG_UNSUPPORTED'] as const

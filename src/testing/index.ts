@@ -1,8 +1,28 @@
 /**
- * testing: a real broker inside the test process, with real sockets and a folder of its own.
+ * testing: a real broker inside the test process, with real sockets and a folder of its own, or none.
  *
- *   const { bootstrap, close } = await startBroker()
+ *   const { bootstrap, close } = await startBroker({ disk: 'memory' })
  *   … new Producer({ bootstrap }) …
  *   await close()
+ *
+ * `memoryDisk()` is that disk by itself. `lyingDisk({ seed })` keeps no more promises than a disk must: it loses what was
+ * not synced when its power goes, fails, fills up and stalls on demand, and does the same again by the same seed.
  */
+export {
+  type Clock,
+  type Disk,
+  type Fault,
+  type FaultMatch,
+  type Hold,
+  type InjectedFault,
+  type LoggedOperation,
+  type LyingDisk,
+  type LyingDiskOptions,
+  lyingDisk,
+  type MemoryDisk,
+  type MemoryDiskOptions,
+  memoryDisk,
+  SeededRandom,
+  VirtualClock,
+} from '../env/index.ts'
 export { type StartBrokerOptions, startBroker, type TestBroker } from './start-broker.ts'

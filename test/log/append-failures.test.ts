@@ -1,11 +1,14 @@
-import { describe, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
+import { LyingDisk } from '../../src/env/index.ts'
 import { setLogAppendTime } from '../../src/record/index.ts'
 import { descriptors } from '../env/sockets.ts'
+import { onEachDisk } from './disks.ts'
 import {
   batch,
   bytesOf,
   defaults,
   diskFull,
+  env,
   FailingDisk,
   openLog,
   readAll,
@@ -15,7 +18,7 @@ import {
 
 const idempotent = (baseSequence: number, count = 1) => batch({ producerId: 5, producerEpoch: 0, baseSequence, count })
 
-describe('a batch that the log does not take', () => {
+onEachDisk('a batch that the log does not take', () => {
   it('is refused by its size', async () => {
     const settings = { ...defaults, maxMessageBytes: 200, segmentBytes: 150 }
     const log = await openLog(await temporaryDirectory(), { settings })
@@ -85,7 +88,7 @@ describe('a batch that the log does not take', () => {
   })
 })
 
-describe('a duplicate', () => {
+onEachDisk('a duplicate', () => {
   it('of a stored batch is answered with its offsets', async () => {
     const log = await openLog(await temporaryDirectory())
     await log.appendBatch(batch({ count: 4 }), 0)
@@ -93,6 +96,7 @@ describe('a duplicate', () => {
     expect(await log.appendBatch(idempotent(0, 3), 0)).toEqual({
       baseOffset: 4,
       lastOffset: 6,
+      timestamp: 1_700_000_000_000,
       duplicate: true,
       logAppendTimeMs: -1,
     })
@@ -125,7 +129,7 @@ describe('a duplicate', () => {
   })
 })
 
-describe('a full disk', () => {
+onEachDisk('a full disk', () => {
   it('fails all queued appends, takes back their offsets and sequences, and is over when there is room', async () => {
     const failing = new FailingDisk()
     const directory = await temporaryDirectory()
@@ -191,7 +195,7 @@ describe('a full disk', () => {
   })
 })
 
-describe('a failed write', () => {
+onEachDisk('a failed write', () => {
   it('beside the background work of a roll is not lost, nor is anything before it', async () => {
     const failing = new FailingDisk()
     const directory = await temporaryDirectory()
@@ -245,7 +249,7 @@ describe('a failed write', () => {
   })
 })
 
-describe('group commit', () => {
+onEachDisk('group commit', () => {
   it('writes what was queued meanwhile at once', async () => {
     const failing = new FailingDisk()
     const log = await openLog(await temporaryDirectory(), { env: failing.env })
@@ -255,11 +259,12 @@ describe('group commit', () => {
     const appends = Array.from({ length: 50 }, () => log.appendBatch(batch(), 0))
     failing.release()
     await Promise.all(appends)
-    expect(failing.count('write')).toBe(2)
-    expect(moves).toBe(2)
+    expect(failing.count('write')).toBeLessThanOrEqual(2)
+    expect(moves).toBe(failing.count('write'))
     unsubscribe()
+    const before = moves
     await log.appendBatch(batch(), 0)
-    expect(moves).toBe(2)
+    expect(moves).toBe(before)
     await log.close()
   })
 
@@ -300,7 +305,52 @@ describe('group commit', () => {
   })
 })
 
-describe('settings of a log', () => {
+it('what a full disk has refused stays away after a power loss', async () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const lying = new LyingDisk({ seed })
+    await lying.disk.makeDirectory('/log')
+    const open = () => openLog('/log', { env: { ...env, disk: lying.disk } })
+    const log = await open()
+    await log.appendBatch(batch({ value: 'kept' }), 0)
+    await log.flush()
+    lying.inject({ operation: 'write', path: '.log', error: 'short' }) // it takes a part, maybe a whole batch
+    const value = 'refused'.repeat(20)
+    const appends = [log.appendBatch(batch({ value }), 0), log.appendBatch(batch({ value }), 0)]
+    const refusal = { status: 'rejected', reason: { code: 'PAGELOG_DISK_FULL' } }
+    expect(await Promise.allSettled(appends)).toMatchObject([refusal, refusal])
+    lying.crash()
+    await log.close({ clean: false }).catch(() => {})
+    const again = await open()
+    expect(await readAll(again), `seed ${seed}`).toEqual([{ offset: 0, value: 'kept' }])
+    await again.close()
+  }
+})
+
+it('a segment that found no room does not come back after a power loss, to hide what went elsewhere', async () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const lying = new LyingDisk({ seed })
+    await lying.disk.makeDirectory('/log')
+    const settings = { ...defaults, segmentBytes: 300, preallocate: true }
+    const open = (recoveryPoint: number) =>
+      openLog('/log', { env: { ...env, disk: lying.disk }, settings, recoveryPoint })
+    const log = await open(0)
+    await log.appendBatch(batch({ value: 'first'.padEnd(100) }), 0)
+    await log.flush()
+    lying.inject({ operation: 'allocate', error: 'ENOSPC' })
+    const refused = log.appendBatch(batch({ value: 'large'.repeat(30) }), 0)
+    await expect(refused).rejects.toMatchObject({ code: 'PAGELOG_DISK_FULL' })
+    await log.appendBatch(batch({ value: 'small' }), 0)
+    lying.crash()
+    await log.close({ clean: false }).catch(() => {})
+    const again = await open(1)
+    await again.appendBatch(batch({ value: 'next' }), 0)
+    const values = (await readAll(again)).map(({ value }) => value.trim())
+    expect([...values, seed]).toEqual(['first', ...(values.length === 3 ? ['small'] : []), 'next', seed])
+    await again.close()
+  }
+})
+
+onEachDisk('settings of a log', () => {
   it('LogAppendTime stamps batches and their CRC', async () => {
     const settings = { ...defaults, messageTimestampType: 'LogAppendTime' }
     const log = await openLog(await temporaryDirectory(), { settings })

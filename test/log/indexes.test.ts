@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { memoryDisk } from '../../src/env/index.ts'
 import { OffsetIndex } from '../../src/log/offset-index.ts'
+import { Segment } from '../../src/log/segment.ts'
 import { TimeIndex } from '../../src/log/time-index.ts'
+import { setBaseOffset } from '../../src/record/index.ts'
+import { batch, defaults, env } from './support.ts'
 
 describe('OffsetIndex', () => {
   const filled = (): OffsetIndex => {
@@ -74,5 +78,50 @@ describe('TimeIndex', () => {
     expect(TimeIndex.load(0, 1200, content.slice(1))).toBeUndefined()
     expect(TimeIndex.load(0, 1200, new Uint8Array(24))).toBeUndefined()
     expect(TimeIndex.load(9, 1200, new Uint8Array([0, 0, 0, 0, 0, 0, 0, 9, 255, 0, 0, 0]))).toBeUndefined()
+  })
+})
+
+describe('the index files of a segment', () => {
+  it('are those of the later call when two are written at the same time', async () => {
+    const directory = '/segment'
+    let go = (): void => {}
+    const gate = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    let isFirst = true
+    const disk = memoryDisk()
+    await disk.makeDirectory(directory)
+    const open: typeof disk.open = async (path, mode) => {
+      const file = await disk.open(path, mode)
+      if (!path.endsWith('.index') || !isFirst) return file
+      isFirst = false
+      const truncate = file.truncate.bind(file)
+      file.truncate = async (size) => {
+        await gate
+        await truncate(size)
+      }
+      return file
+    }
+    const settings = { ...defaults, indexIntervalBytes: 0 }
+    const segment = await Segment.create(
+      { disk: Object.assign(Object.create(disk), { open }), clock: env.clock, directory, settings },
+      0,
+    )
+    const accept = (offset: number): void => {
+      const bytes = batch()
+      setBaseOffset(bytes, 0, offset)
+      segment.accept(bytes, 0, bytes.length)
+    }
+    for (let offset = 0; offset < 3; offset++) accept(offset)
+    const first = segment.saveIndexes()
+    await new Promise(setImmediate)
+    for (let offset = 3; offset < 9; offset++) accept(offset)
+    const second = segment.saveIndexes()
+    for (let turn = 0; turn < 30; turn++) await new Promise(setImmediate)
+    go()
+    await Promise.all([first, second])
+    expect(await disk.readFile(`${directory}/00000000000000000000.index`)).toEqual(segment.offsetIndex!.content)
+    expect(segment.hasUnsavedIndexes).toBe(false)
+    await segment.unload()
   })
 })

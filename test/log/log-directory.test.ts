@@ -1,8 +1,8 @@
-import { mkdir, readdir, readFile, stat, truncate, unlink, writeFile } from 'node:fs/promises'
-import { describe, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { LogDirectory, type LogDirectoryOptions } from '../../src/log/index.ts'
 import { batchesOf } from '../../src/record/index.ts'
 import { descriptors } from '../env/sockets.ts'
+import { mkdir, onEachDisk, readdir, readFile, stat, truncate, unlink, writeFile } from './disks.ts'
 import {
   batch,
   bytesOf,
@@ -24,7 +24,7 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   )
 
-describe('LogDirectory', () => {
+onEachDisk('LogDirectory', () => {
   it('begins partitions and finds them again', async () => {
     const path = await temporaryDirectory()
     const directory = await open(path, { nodeId: 3, clusterId: 'cluster' })
@@ -83,6 +83,7 @@ describe('LogDirectory', () => {
     const clean = await open(path)
     expect([clean.wasClean, clean.get('t', 0)?.recovery.batchesScanned]).toEqual([true, 0])
     expect(await exists(marker)).toBe(false)
+    await clean.get('t', 0)?.appendBatch(batch(), 0)
     await clean.close({ clean: false })
     expect(await exists(marker)).toBe(false)
     const unclean = await open(path)
@@ -123,7 +124,7 @@ describe('LogDirectory', () => {
     await unlink(`${path}/.kafka_cleanshutdown`)
     const file = `${path}/bad-0/00000000000000000000.log`
     const content = await readFile(file)
-    content[content.length - 1]! ^= 1
+    content[(content.length / 3) * 2 + 8]! ^= 1 // the size of the last batch
     await writeFile(file, content)
     for (let round = 0; round < 2; round++) {
       const again = await open(path)
@@ -260,6 +261,44 @@ describe('LogDirectory', () => {
     const again = await open(path)
     expect(again.partitions().length).toBe(20)
     await again.close()
+  })
+
+  it('is given up only when none of its checkpoints is being written any more', async () => {
+    const ticks: (() => void)[] = []
+    const every: typeof env.clock.every = (_intervalMs, callback) => {
+      ticks.push(callback)
+      return { cancel: () => {} }
+    }
+    const { disk } = env
+    let write = (): void => {}
+    const writing = new Promise<void>((resolve) => {
+      write = resolve
+    })
+    let isHeld = false
+    let writes = 0
+    const replaceFile: typeof disk.replaceFile = async (path, content) => {
+      if (isHeld && path.includes('checkpoint')) {
+        writes++
+        await writing
+      }
+      await disk.replaceFile(path, content)
+    }
+    const held = { ...new FailingDisk().disk, replaceFile }
+    const directory = await open(await temporaryDirectory(), {
+      env: { ...env, disk: held, clock: { ...env.clock, every } },
+    })
+    await directory.create('t', 0, ID)
+    isHeld = true
+    for (const tick of ticks) tick()
+    while (writes === 0) await new Promise(setImmediate)
+    let isClosed = false
+    const closing = directory.close({ clean: false }).then(() => {
+      isClosed = true
+    })
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+    expect(isClosed).toBe(false)
+    write()
+    await closing
   })
 
   it('is closed for good', async () => {

@@ -1,145 +1,97 @@
 /**
- * A log against a model (an array of values) under random appends, reads, flushes and closes; unclean ones lose or
- * garble a random tail above the recovery point: then the log must be a prefix of the model that holds all below it.
+ * Random operations, faults and crashes against a model: see model.ts. `PAGELOG_CASES` sets how many cases there are,
+ * `PAGELOG_SEED` and `PAGELOG_PATH` repeat one that failed (both are printed with it).
  */
-import { open } from 'node:fs/promises'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { Log } from '../../src/log/index.ts'
-import { batch, defaults, openLog, readAll, temporaryDirectory } from './support.ts'
+import type { DiskOperation, Fault } from '../../src/env/index.ts'
+import { Model, type Step } from './model.ts'
+import { defaults } from './support.ts'
 
-type Step =
-  | { kind: 'append'; counts: number[] }
-  | { kind: 'read'; at: number; maxBytes: number }
-  | { kind: 'flush' }
-  | { kind: 'reopen'; clean: boolean }
-  | { kind: 'tear'; lost: number; isGarbled: boolean }
+const CASES = Number(process.env.PAGELOG_CASES ?? 300)
+const CASE_MS_MAX = 20_000
 
-const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      kind: fc.constant('append' as const),
-      counts: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 12 }),
-    }),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      kind: fc.constant('read' as const),
-      at: fc.nat(1000),
-      maxBytes: fc.integer({ min: 1, max: 3000 }),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('flush' as const) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('reopen' as const), clean: fc.boolean() }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      kind: fc.constant('tear' as const),
-      lost: fc.integer({ min: 1, max: 400 }),
-      isGarbled: fc.boolean(),
-    }),
-  },
+const log = fc.nat(1)
+const arbitraries = {
+  append: fc.record({
+    kind: fc.constant('append' as const),
+    log,
+    counts: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 8 }),
+    valueBytes: fc.oneof(fc.nat(60), fc.nat(290)),
+    isIdempotent: fc.boolean(),
+    durability: fc.constantFrom('os' as const, 'os' as const, 'fsync' as const),
+    isAwaited: fc.boolean(),
+  }),
+  flush: fc.record({ kind: fc.constant('flush' as const), log }),
+  read: fc.record({
+    kind: fc.constant('read' as const),
+    log,
+    at: fc.nat(1000),
+    maxBytes: fc.integer({ min: 1, max: 5000 }),
+  }),
+  trim: fc.record({ kind: fc.constant('trim' as const), log, at: fc.nat(1000) }),
+  truncate: fc.record({ kind: fc.constant('truncate' as const), log, back: fc.nat(200) }),
+  retain: fc.record({ kind: fc.constant('retain' as const), log }),
+  wait: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(1, 200, 61_000) }),
+  fail: fc.record({
+    kind: fc.constant('fail' as const),
+    operation: fc.constantFrom<DiskOperation>(
+      ...(['create', 'write', 'dataSync', 'truncate', 'rename', 'unlink', 'syncDirectory'] as const),
+    ),
+    error: fc.constantFrom<Fault['error']>('EIO', 'ENOSPC', 'short'),
+    nth: fc.integer({ min: 1, max: 10 }),
+    times: fc.integer({ min: 1, max: 3 }),
+  }),
+  fill: fc.record({ kind: fc.constant('fill' as const), freeBytes: fc.nat(3000) }),
+  stopLater: fc.record({ kind: fc.constant('stopLater' as const), steps: fc.integer({ min: 1, max: 30 }) }),
+  restart: fc.record({
+    kind: fc.constant('restart' as const),
+    how: fc.constantFrom('clean' as const, 'unclean' as const, 'kill' as const, 'crash' as const),
+    againAt: fc.oneof(
+      { weight: 2, arbitrary: fc.constant(0) },
+      { weight: 1, arbitrary: fc.integer({ min: 1, max: 25 }) },
+    ),
+  }),
+} satisfies { [K in Step['kind']]: fc.Arbitrary<Extract<Step, { kind: K }>> }
+
+const weights: Record<Step['kind'], number> = {
+  ...{ append: 12, flush: 2, read: 3, trim: 1, truncate: 1, retain: 1, wait: 2, fail: 1, fill: 1, stopLater: 1 },
+  restart: 3,
+}
+const kinds = Object.keys(arbitraries) as Step['kind'][]
+const step = fc.oneof(
+  ...kinds.map((kind) => ({ weight: weights[kind], arbitrary: arbitraries[kind] as fc.Arbitrary<Step> })),
 )
 
-class Model {
-  log!: Log
-  values: string[] = []
-  #made = 0
-  readonly #directory: string
-  readonly #settings: typeof defaults
+const settings = fc.record({
+  segmentBytes: fc.integer({ min: 3000, max: 20_000 }),
+  indexIntervalBytes: fc.integer({ min: 0, max: 1000 }),
+  flushMessages: fc.constantFrom(1, 10, Number.MAX_SAFE_INTEGER),
+  flushMs: fc.constantFrom(100, Number.MAX_SAFE_INTEGER),
+  retentionBytes: fc.constantFrom(-1, 10_000),
+  retentionMs: fc.constant(-1),
+  fileDeleteDelayMs: fc.constantFrom(0, 1000),
+  preallocate: fc.boolean(),
+})
 
-  constructor(directory: string, segmentBytes: number, indexIntervalBytes: number) {
-    this.#directory = directory
-    this.#settings = { ...defaults, segmentBytes, indexIntervalBytes }
-  }
-
-  async open(cleanShutdown: boolean, recoveryPoint: number): Promise<void> {
-    this.log = await openLog(this.#directory, { settings: this.#settings, cleanShutdown, recoveryPoint })
-  }
-
-  async run(one: Step): Promise<void> {
-    switch (one.kind) {
-      case 'append': {
-        const appends = one.counts.map((count) => {
-          const value = `value ${this.#made++}`
-          const expected = this.values.length
-          for (let index = 0; index < count; index++) this.values.push(value)
-          return this.log
-            .appendBatch(batch({ count, value }), 0)
-            .then((result) => expect(result.baseOffset).toBe(expected))
-        })
-        await Promise.all(appends)
-        return
-      }
-      case 'read': {
-        const offset = one.at % (this.values.length + 1)
-        const records = await readAll(this.log, offset, one.maxBytes)
-        expect(records.map((record) => record.value)).toEqual(this.values.slice(offset))
-        return
-      }
-      case 'flush':
-        await this.log.flush()
-        expect(this.log.recoveryPoint).toBe(this.values.length)
-        return
-      case 'reopen': {
-        const { recoveryPoint } = this.log
-        await this.log.close({ clean: one.clean })
-        await this.open(one.clean, recoveryPoint)
-        expect(this.log.logEndOffset).toBe(this.values.length)
-        return
-      }
-      case 'tear':
-        await this.#tear(one.lost, one.isGarbled)
-    }
-  }
-
-  async #tear(lost: number, isGarbled: boolean): Promise<void> {
-    const { recoveryPoint, logEndOffset, size } = this.log
-    await this.log.close({ clean: false })
-    if (logEndOffset > recoveryPoint) await this.#damageTail(lost, isGarbled, recoveryPoint)
-    await this.open(false, recoveryPoint)
-    expect(this.log.logEndOffset).toBeGreaterThanOrEqual(recoveryPoint)
-    expect(this.log.size + this.log.recovery.bytesDropped).toBeLessThanOrEqual(size)
-    this.values.length = this.log.logEndOffset
-  }
-
-  /** Only bytes of batches above the recovery point are lost or garbled: those below were synced. */
-  async #damageTail(lost: number, isGarbled: boolean, recoveryPoint: number): Promise<void> {
-    const probe = await openLog(this.#directory, { settings: this.#settings })
-    const slice = await probe.slice(recoveryPoint, 1)
-    const start = slice.regions[0]!
-    const { path } = start.file
-    const { position } = start
-    start.release()
-    await probe.close({ clean: false })
-    const file = await open(path, 'r+')
-    try {
-      const { size } = await file.stat()
-      const from = Math.max(position, size - lost)
-      if (isGarbled) await file.write(new Uint8Array(size - from).fill(0xa5), 0, size - from, from)
-      else await file.truncate(from)
-    } finally {
-      await file.close()
-    }
-  }
-}
-
-it('behaves as its model through appends, reads, reopening and torn tails', async () => {
+it(`keeps its promises through ${CASES} random lives`, {
+  timeout: Math.max(120_000, 500 * CASES),
+}, async () => {
+  const { PAGELOG_SEED: seed, PAGELOG_PATH: path } = process.env
+  const runs = { numRuns: CASES, timeout: CASE_MS_MAX }
   await fc.assert(
     fc.asyncProperty(
+      fc.nat(),
+      settings,
       fc.array(step, { minLength: 5, maxLength: 40 }),
-      fc.integer({ min: 500, max: 5000 }),
-      fc.integer({ min: 0, max: 1000 }),
-      async (steps, segmentBytes, indexIntervalBytes) => {
-        const model = new Model(await temporaryDirectory(), segmentBytes, indexIntervalBytes)
-        await model.open(false, 0)
+      async (chance, some, steps) => {
+        const model = new Model(chance, { ...defaults, ...some })
+        await model.start()
         for (const one of steps) await model.run(one)
-        expect((await readAll(model.log)).map((record) => record.value)).toEqual(model.values)
-        await model.log.close()
+        await model.finish()
       },
     ),
-    { numRuns: 40 },
+    { ...runs, ...(seed === undefined ? {} : { seed: Number(seed) }), ...(path === undefined ? {} : { path }) },
   )
+  expect(CASES).toBeGreaterThan(0)
 })

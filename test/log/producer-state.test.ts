@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { Admission, lastSequenceOf, type ProducerBatch, ProducerState } from '../../src/log/producer-state.ts'
+import { lastSequenceOf, type ProducerBatch } from '../../src/log/producer-batch.ts'
+import { Admission, ProducerState } from '../../src/log/producer-state.ts'
 
 let offset = 0
 function made(firstSequence: number, count = 1, producerEpoch = 0, producerId = 1): ProducerBatch {
@@ -7,7 +8,16 @@ function made(firstSequence: number, count = 1, producerEpoch = 0, producerId = 
   offset += count
   const lastSequence = lastSequenceOf(firstSequence, count - 1)
   const lastOffset = offset - 1
-  return { producerId, producerEpoch, firstSequence, lastSequence, baseOffset, lastOffset, timestampMs: 1 }
+  const offsets = { baseOffset, lastOffset, timestampMs: 1 }
+  return {
+    producerId,
+    producerEpoch,
+    firstSequence,
+    lastSequence,
+    ...offsets,
+    isTransactional: false,
+    marker: undefined,
+  }
 }
 
 function stored(state: ProducerState, batch: ProducerBatch): ProducerBatch {
@@ -86,7 +96,8 @@ describe('ProducerState', () => {
     for (const batch of [made(0, 3), made(3, 3)]) state.replay(batch)
     expect(state.admit(1, 0, 6)).toBe(Admission.ACCEPTED)
     expect(state.duplicateOf(1, 0, 0, 2)).toBeDefined()
-    state.replay({ ...made(0), producerEpoch: 1, firstSequence: -1 })
+    const marker = { isCommit: true, coordinatorEpoch: 0 }
+    state.replay({ ...made(0), producerEpoch: 1, firstSequence: -1, lastSequence: -1, marker })
     expect(state.admit(1, 0, 6)).toBe(Admission.OLD_EPOCH)
     expect(state.admit(1, 1, 0)).toBe(Admission.ACCEPTED)
     expect(state.admit(1, 1, 1)).toBe(Admission.OUT_OF_ORDER)

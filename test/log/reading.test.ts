@@ -1,6 +1,6 @@
-import { copyFile, readFile, writeFile } from 'node:fs/promises'
-import { describe, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { batchesOf } from '../../src/record/index.ts'
+import { copyFile, onEachDisk, readFile, writeFile } from './disks.ts'
 import { batch, bytesOf, defaults, openLog, readAll, temporaryDirectory } from './support.ts'
 
 async function filled(batches = 50, settings = { ...defaults, indexIntervalBytes: 300 }) {
@@ -10,7 +10,7 @@ async function filled(batches = 50, settings = { ...defaults, indexIntervalBytes
   return { log, directory, settings }
 }
 
-describe('reading', () => {
+onEachDisk('reading', () => {
   it('is refused outside of the log and empty at its end', async () => {
     const { log } = await filled(2)
     for (const offset of [-1, 7, 1e15, Number.NaN]) {

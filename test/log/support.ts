@@ -1,31 +1,30 @@
-/** What the tests of this room share: temporary directories, batches, reading a log back, a disk that fails on demand. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach } from 'vitest'
+/** What the tests of this room share: batches, reading a log back, a disk that fails on demand; directories are in disks.ts. */
 import { defaultsOf, PagelogError } from '../../src/base/index.ts'
 import type { Disk, Env, File, FileRegion, OpenMode } from '../../src/env/index.ts'
-import { nodeEnv } from '../../src/env/index.ts'
+import { inThreadWorkers, nodeEnv } from '../../src/env/index.ts'
 import { Log, type LogOptions, type LogSettings, logSettings } from '../../src/log/index.ts'
 import { BatchWriter, batchesOf } from '../../src/record/index.ts'
+import { currentDisk } from './disks.ts'
 
-export const env: Env = nodeEnv()
-export const defaults: LogSettings = defaultsOf(logSettings)
+export { temporaryDirectory } from './disks.ts'
 
-const directories: string[] = []
-afterEach(async () => {
-  for (const directory of directories.splice(0)) await rm(directory, { recursive: true, force: true })
-})
-
-/** Removed after the test. */
-export async function temporaryDirectory(): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'pagelog-log-'))
-  directories.push(directory)
-  return directory
+const real = nodeEnv()
+/** The real world, but for the disk: see `onEachDisk`. */
+export const env: Env = {
+  ...real,
+  get disk() {
+    return currentDisk()
+  },
+  get workers() {
+    const disk = currentDisk()
+    return disk === real.disk ? real.workers : inThreadWorkers({ disk, clock: real.clock })
+  },
 }
+export const defaults: LogSettings = defaultsOf(logSettings)
 
 export interface BatchFields {
   count?: number
+  key?: string
   value?: string
   timestampMs?: number
   producerId?: number
@@ -37,8 +36,9 @@ export interface BatchFields {
 export function batch(fields: BatchFields = {}): Uint8Array {
   const { count = 1, value = 'value', timestampMs = 1_700_000_000_000 } = fields
   const bytes = new TextEncoder().encode(value)
-  const writer = new BatchWriter(new Uint8Array(61 + count * (bytes.length + 32)))
-  for (let index = 0; index < count; index++) writer.append(timestampMs, null, bytes)
+  const key = fields.key === undefined ? null : new TextEncoder().encode(fields.key)
+  const writer = new BatchWriter(new Uint8Array(61 + count * (bytes.length + (key?.length ?? 0) + 32)))
+  for (let index = 0; index < count; index++) writer.append(timestampMs, key, bytes)
   const { producerId = -1, producerEpoch = -1, baseSequence = -1 } = fields
   return writer.finish({ producerId, producerEpoch, baseSequence }).slice()
 }
@@ -50,11 +50,14 @@ export function openLog(directory: string, options: Partial<LogOptions> = {}): P
 /** The bytes of a region list, regions released. */
 export async function bytesOf(regions: readonly FileRegion[]): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
-  for (const region of regions) {
-    const part = new Uint8Array(region.length)
-    const count = await region.file.read(part, region.position)
-    parts.push(part.subarray(0, count))
-    region.release()
+  try {
+    for (const region of regions) {
+      const part = new Uint8Array(region.length)
+      const count = await region.file.read(part, region.position)
+      parts.push(part.subarray(0, count))
+    }
+  } finally {
+    for (const region of regions) region.release()
   }
   return Buffer.concat(parts)
 }
@@ -96,15 +99,17 @@ export type Operation =
   | 'read'
   | 'allocate'
   | 'rename'
+  | 'unlink'
 
 /**
- * The real disk, on which `fails` decides call by call which operations fail and how. A write that is refused leaves
+ * A disk on which `fails` decides call by call which operations fail and how. A write that is refused leaves
  * the file as it was, as `File.write` promises. With `hold`, writes wait until `release` is called.
  */
 export class FailingDisk {
   fails: (operation: Operation, path: string) => PagelogError | undefined = () => undefined
   readonly calls: { operation: Operation; path: string }[] = []
   #gate: Promise<void> = Promise.resolve()
+  #held = ''
   #open: () => void = () => {}
   readonly disk: Disk
 
@@ -115,7 +120,7 @@ export class FailingDisk {
       replaceFile: (path, content) => this.#guard('replaceFile', path, () => inner.replaceFile(path, content)),
       status: (path) => inner.status(path),
       rename: (from, to) => this.#guard('rename', from, () => inner.rename(from, to)),
-      unlink: (path) => inner.unlink(path),
+      unlink: (path) => this.#guard('unlink', path, () => inner.unlink(path)),
       list: (directory) => inner.list(directory),
       makeDirectory: (path) => inner.makeDirectory(path),
       removeDirectory: (path) => inner.removeDirectory(path),
@@ -129,8 +134,9 @@ export class FailingDisk {
     return { ...env, disk: this.disk }
   }
 
-  /** Writes wait from now on. */
-  hold(): void {
+  /** Writes wait from now on, of files whose name ends with `suffix`. */
+  hold(suffix = ''): void {
+    this.#held = suffix
     this.#gate = new Promise((resolve) => {
       this.#open = resolve
     })
@@ -144,7 +150,7 @@ export class FailingDisk {
 
   async #guard<T>(operation: Operation, path: string, run: () => Promise<T>): Promise<T> {
     this.calls.push({ operation, path })
-    if (operation === 'write') await this.#gate
+    if (operation === 'write' && path.endsWith(this.#held)) await this.#gate
     const error = this.fails(operation, path)
     if (error !== undefined) throw error
     return await run()

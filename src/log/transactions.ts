@@ -1,0 +1,56 @@
+/**
+ * What read_committed readers need: up to where the log is decided, and which transactions below that were aborted
+ * (KIP-98). The answer comes from the transaction indexes of the segments; one that is unknown is built by a walk over
+ * the headers of its segment, once.
+ */
+import { buildTransactionIndex } from './log-replay.ts'
+import type { LogState } from './log-state.ts'
+import type { Segment } from './segment.ts'
+import type { AbortedTransaction, TransactionIndex } from './transaction-index.ts'
+
+/** Exclusive: before it every transaction is committed or aborted. Between log start and log end. */
+export function lastStableOffset(state: LogState): number {
+  const first = state.producers.firstUnstableOffset ?? state.logEndOffset
+  return Math.min(state.logEndOffset, Math.max(state.logStartOffset, first))
+}
+
+/** Of offsets `from` ≤ … < `to`. Errors: PAGELOG_CORRUPT, PAGELOG_STORAGE, PAGELOG_CLOSED. */
+export async function abortedTransactions(state: LogState, from: number, to: number): Promise<AbortedTransaction[]> {
+  const found: AbortedTransaction[] = []
+  if (from >= to) return found
+  const first = state.segments.find(from)
+  for (const segment of state.segments.all) {
+    if (segment.baseOffset < first.baseOffset) continue
+    // The marker of a transaction may be segments behind it.
+    if (await collectFrom(state, segment, { from, to }, found)) break
+  }
+  return found
+}
+
+async function collectFrom(
+  state: LogState,
+  segment: Segment,
+  range: { from: number; to: number },
+  into: AbortedTransaction[],
+): Promise<boolean> {
+  if (segment.isRetired) return false
+  await state.pin(segment)
+  try {
+    const index = segment.transactionIndex ?? (await build(state, segment))
+    return index.collect(range.from, range.to, into)
+  } finally {
+    state.unpin(segment)
+  }
+}
+
+async function build(state: LogState, segment: Segment): Promise<TransactionIndex> {
+  const { context, segments, snapshots, logger } = state
+  const { nextOffset } = segment
+  logger.warn({ path: segment.path }, 'transaction index is missing or damaged: building it')
+  const index = await buildTransactionIndex({ context, segments: segments.all }, snapshots, segment, nextOffset)
+  if (segment.transactionIndex !== undefined) return segment.transactionIndex // somebody else was faster
+  segment.setTransactionIndex(index, nextOffset)
+  // The active one is written when it is sealed.
+  if (segment !== segments.active) await segment.saveTransactionIndex()
+  return index
+}
