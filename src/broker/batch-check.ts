@@ -1,7 +1,8 @@
 /**
  * What a client may append, in the order in which Kafka 4.1 looks at it, so that a batch with several faults gets the
  * same error: one batch per partition, its format, then base offset, size, CRC, counts, control bit, producer fields,
- * timestamps, keys. Compressed records are not looked at: header and CRC only.
+ * timestamps, keys. Of a compressed batch only header and CRC are looked at here; its records are inspected afterwards
+ * (record-inspector.ts), where the settings ask for it.
  */
 import { ErrorCode } from '../base/index.ts'
 import type { Clock } from '../env/index.ts'
@@ -22,25 +23,21 @@ import {
   producerId,
   RecordCursor,
 } from '../record/index.ts'
+import { type BatchVerdict, invalid, keyless } from './record-inspection.ts'
 import type { TopicSettings } from './topic-settings.ts'
-
-export interface BatchVerdict {
-  readonly errorCode: number
-  readonly message: string | null
-  readonly recordErrors?: readonly { readonly batchIndex: number; readonly batchIndexErrorMessage: string | null }[]
-}
 
 /** The smallest length that any of Kafka's message formats can announce. */
 const SMALLEST_LENGTH = 14
 const MAGIC_AT = 16
 const NO_TIMESTAMP = -1
 
-/** undefined when the first batch in `records` may be appended. */
+/** undefined when the first batch in `records` may be appended, or inspected (`isInspected`, if it is compressed). */
 export function checkProducedRecords(
   records: Uint8Array | null,
   settings: TopicSettings,
   version: number,
   clock: Clock,
+  isInspected: (codec: number) => boolean,
 ): BatchVerdict | undefined {
   if (records === null) return invalid('no record batch')
   const verdict = checkFraming(records)
@@ -64,6 +61,7 @@ export function checkProducedRecords(
   if (size > settings.segmentBytes) {
     return tooLarge(ErrorCode.RECORD_LIST_TOO_LARGE, size, 'segment.bytes', settings.segmentBytes)
   }
+  if (codec !== Compression.NONE && isInspected(codec)) return undefined
   return checkTimestamps(records, settings, clock) ?? checkKeys(records, settings)
 }
 
@@ -123,9 +121,7 @@ function checkKeys(records: Uint8Array, settings: TopicSettings): BatchVerdict |
   const cursor = new RecordCursor()
   cursor.reset(records, 0)
   for (let index = 0; cursor.next(); index++) {
-    if (cursor.keyLength >= 0) continue
-    const message = 'A record of a compacted topic needs a key.'
-    return { ...invalid(message), recordErrors: [{ batchIndex: index, batchIndexErrorMessage: message }] }
+    if (cursor.keyLength < 0) return keyless(index)
   }
   return undefined
 }
@@ -141,10 +137,6 @@ function faultOf(fault: number): BatchVerdict {
     default:
       return corrupt('the batch is damaged')
   }
-}
-
-function invalid(message: string): BatchVerdict {
-  return { errorCode: ErrorCode.INVALID_RECORD, message }
 }
 
 function corrupt(message: string): BatchVerdict {

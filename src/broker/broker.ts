@@ -16,8 +16,9 @@ import { type Endpoint, singleListener } from './listeners.ts'
 import { BrokerCounters, type BrokerMetrics } from './metrics.ts'
 import { Partitions } from './partitions.ts'
 import { ProducerIds } from './producer-ids.ts'
+import { RecordInspector } from './record-inspector.ts'
 import { Refusals } from './refusals.ts'
-import { type BrokerSettings, resolveBrokerSettings, topicDefaultsOf } from './settings.ts'
+import { type BrokerSettings, logDirectorySettingsOf, resolveBrokerSettings, topicDefaultsOf } from './settings.ts'
 import { effectiveTopicSettings, logSettingsOf, type TopicSettings, topicDefaults } from './topic-settings.ts'
 import { Topics } from './topics.ts'
 
@@ -157,6 +158,12 @@ async function startParts(options: BrokerOptions, undo: (() => unknown)[]): Prom
     partitions,
     topics,
     producerIds: new ProducerIds(store),
+    inspector: new RecordInspector({
+      workers: env.workers,
+      clock: env.clock,
+      maxBytes: settings.decompressedBatchMaxBytes,
+      workerMinBytes: settings.compressionWorkerMinBytes,
+    }),
     fetchPurgatory: new FetchPurgatory(env.clock),
     sampler,
   }
@@ -190,6 +197,7 @@ function openDirectory(
     env,
     path: settings.logDir,
     defaults: logSettingsOf(defaults),
+    settings: logDirectorySettingsOf(settings),
     logger,
     nodeId: settings.nodeId,
     settingsOf: (topic) => logSettingsOf(effectiveTopicSettings(defaults, image.topic(topic)?.configs ?? {})),

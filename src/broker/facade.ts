@@ -7,6 +7,7 @@ import type { RegisteredHandler } from './handler.ts'
 import type { BrokerCounters } from './metrics.ts'
 import type { Partitions } from './partitions.ts'
 import type { ProducerIds } from './producer-ids.ts'
+import type { RecordInspector } from './record-inspector.ts'
 import type { Refusals } from './refusals.ts'
 import type { BrokerSettings } from './settings.ts'
 import type { TopicSettings } from './topic-settings.ts'
@@ -34,6 +35,8 @@ export interface BrokerFacade {
   /** Creates and deletes topics. */
   readonly topics: Topics
   readonly producerIds: ProducerIds
+  /** Looks into compressed batches. */
+  readonly inspector: RecordInspector
   readonly fetchPurgatory: FetchPurgatory
   /** Of the event loop; undefined where nobody measures it. */
   readonly sampler: LoopSampler | undefined

@@ -4,6 +4,7 @@
  */
 import { ErrorCode } from '../base/index.ts'
 import type { Log } from '../log/index.ts'
+import { AppendOrder } from './append-order.ts'
 import type { DelayedFetch } from './delayed-fetch.ts'
 import type { TopicSettings } from './topic-settings.ts'
 
@@ -14,6 +15,7 @@ export class Partition {
   readonly log: Log
   readonly leaderEpoch: number
   settings: TopicSettings
+  readonly appendOrder = new AppendOrder()
   /** Waiting fetch -> its slot for this partition. */
   readonly #waiting = new Map<DelayedFetch, number>()
   readonly #stopListening: () => void

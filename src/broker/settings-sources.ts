@@ -25,6 +25,9 @@ export interface ReadSettings {
 const aliases: readonly { readonly name: string; readonly of: string; readonly times?: number }[] = [
   { name: 'broker.id', of: 'node.id' },
   { name: 'log.roll.hours', of: 'log.roll.ms', times: 3600000 },
+  { name: 'log.roll.jitter.hours', of: 'log.roll.jitter.ms', times: 3600000 },
+  { name: 'log.retention.minutes', of: 'log.retention.ms', times: 60000 },
+  { name: 'log.retention.hours', of: 'log.retention.ms', times: 3600000 },
 ]
 const directoryAlias = { name: 'log.dirs', of: 'log.dir' }
 

@@ -9,6 +9,8 @@
  *   queued.max.request.bytes  128 MiB: what requests being received or written may hold; Kafka has no limit
  */
 import { resolveSettings, type Setting, type SettingsOf, type SettingsTable } from '../base/index.ts'
+import { type LogDirectorySettings, logDirectorySettings } from '../log/index.ts'
+import { DECOMPRESSED_BATCH_BYTES_MAX } from '../record/index.ts'
 import { type TopicSettingKey, type TopicSettings, topicSettings } from './topic-settings.ts'
 
 /** The broker setting that gives a topic setting's default: same type and bounds under its own name. */
@@ -34,7 +36,20 @@ const topicDefaultSettings = {
   logFlushIntervalMessages: topicDefault('log.flush.interval.messages', topicSettings.flushMessages),
   logFlushIntervalMs: topicDefault('log.flush.interval.ms', topicSettings.flushMs),
   logPreallocate: topicDefault('log.preallocate', topicSettings.preallocate),
+  logRollJitterMs: topicDefault('log.roll.jitter.ms', topicSettings.segmentJitterMs),
+  logCleanupPolicy: topicDefault('log.cleanup.policy', topicSettings.cleanupPolicy),
+  logRetentionMs: topicDefault('log.retention.ms', topicSettings.retentionMs),
+  logRetentionBytes: topicDefault('log.retention.bytes', topicSettings.retentionBytes),
+  logSegmentDeleteDelayMs: topicDefault('log.segment.delete.delay.ms', topicSettings.fileDeleteDelayMs),
+  logCleanerMinCleanableRatio: topicDefault('log.cleaner.min.cleanable.ratio', topicSettings.minCleanableDirtyRatio),
+  logCleanerMinCompactionLagMs: topicDefault('log.cleaner.min.compaction.lag.ms', topicSettings.minCompactionLagMs),
+  logCleanerMaxCompactionLagMs: topicDefault('log.cleaner.max.compaction.lag.ms', topicSettings.maxCompactionLagMs),
+  logCleanerDeleteRetentionMs: topicDefault('log.cleaner.delete.retention.ms', topicSettings.deleteRetentionMs),
   minInsyncReplicas: topicDefault('min.insync.replicas', topicSettings.minInsyncReplicas),
+  compressionType: topicDefault('compression.type', topicSettings.compressionType),
+  compressionGzipLevel: topicDefault('compression.gzip.level', topicSettings.compressionGzipLevel),
+  compressionLz4Level: topicDefault('compression.lz4.level', topicSettings.compressionLz4Level),
+  compressionZstdLevel: topicDefault('compression.zstd.level', topicSettings.compressionZstdLevel),
 } as const
 
 /** Topic setting -> the broker setting above. The others take Kafka's default. */
@@ -50,7 +65,20 @@ export const brokerKeyOfTopicSetting = {
   flushMessages: 'logFlushIntervalMessages',
   flushMs: 'logFlushIntervalMs',
   preallocate: 'logPreallocate',
+  segmentJitterMs: 'logRollJitterMs',
+  cleanupPolicy: 'logCleanupPolicy',
+  retentionMs: 'logRetentionMs',
+  retentionBytes: 'logRetentionBytes',
+  fileDeleteDelayMs: 'logSegmentDeleteDelayMs',
+  minCleanableDirtyRatio: 'logCleanerMinCleanableRatio',
+  minCompactionLagMs: 'logCleanerMinCompactionLagMs',
+  maxCompactionLagMs: 'logCleanerMaxCompactionLagMs',
+  deleteRetentionMs: 'logCleanerDeleteRetentionMs',
   minInsyncReplicas: 'minInsyncReplicas',
+  compressionType: 'compressionType',
+  compressionGzipLevel: 'compressionGzipLevel',
+  compressionLz4Level: 'compressionLz4Level',
+  compressionZstdLevel: 'compressionZstdLevel',
 } as const satisfies Partial<Record<TopicSettingKey, keyof typeof topicDefaultSettings>>
 
 export const brokerSettings = {
@@ -164,12 +192,34 @@ export const brokerSettings = {
     min: 65536,
     doc: 'Size of the pieces of memory that requests are received into.',
   },
+  produceCheckCompressed: {
+    name: 'pagelog.produce.check.compressed',
+    type: 'string',
+    default: 'full',
+    oneOf: ['full', 'header'],
+    doc: 'How far compressed batches of producers are checked. full decompresses them, as Kafka does: nobody else can refuse a batch at which every consumer of the partition would stop. header trusts producers and saves that work; batches are still opened where the topic is compacted or compression.type asks for another codec.',
+  },
+  decompressedBatchMaxBytes: {
+    name: 'pagelog.decompressed.batch.max.bytes',
+    type: 'int',
+    default: DECOMPRESSED_BATCH_BYTES_MAX,
+    min: 1048576,
+    doc: 'A batch whose records decompress to more is refused with MESSAGE_TOO_LARGE, and all that are checked at the same time take no more together.',
+  },
+  compressionWorkerMinBytes: {
+    name: 'pagelog.compression.worker.min.bytes',
+    type: 'int',
+    default: 131072,
+    min: 0,
+    doc: 'Batches of at least so many decompressed bytes are checked by worker threads, smaller ones on the event loop, which takes some 0.3 ms for 128 KiB. Batches that are compressed again go to a worker from an eighth of this on.',
+  },
   clusterId: {
     name: 'pagelog.cluster.id',
     type: 'string',
     default: '',
     doc: 'Name of the cluster for a new data folder; empty makes one up. An existing folder keeps its own.',
   },
+  ...logDirectorySettings,
   ...topicDefaultSettings,
 } as const satisfies SettingsTable
 
@@ -185,4 +235,10 @@ export function topicDefaultsOf(settings: BrokerSettings, kafkaDefaults: TopicSe
   const defaults: Record<string, unknown> = { ...kafkaDefaults }
   for (const [topicKey, brokerKey] of Object.entries(brokerKeyOfTopicSetting)) defaults[topicKey] = settings[brokerKey]
   return defaults as TopicSettings
+}
+
+/** The part of a broker's settings that its log directory takes. */
+export function logDirectorySettingsOf(settings: BrokerSettings): LogDirectorySettings {
+  const keys = Object.keys(logDirectorySettings) as (keyof LogDirectorySettings)[]
+  return Object.fromEntries(keys.map((key) => [key, settings[key]])) as unknown as LogDirectorySettings
 }

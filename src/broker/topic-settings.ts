@@ -3,15 +3,9 @@
  * stored and shown, but not obeyed yet (`pendingTopicSettings`; setting one warns). Each has the broker setting that
  * gives its default.
  */
-import {
-  checkSetting,
-  defaultsOf,
-  parseSetting,
-  type Setting,
-  type SettingsOf,
-  type SettingValue,
-} from '../base/index.ts'
+import { defaultsOf, parseSetting, type Setting, type SettingsOf, type SettingValue } from '../base/index.ts'
 import { type LogSettings, logSettings } from '../log/index.ts'
+import { codecLevels } from '../record/index.ts'
 
 const NEVER = Number.MAX_SAFE_INTEGER
 const NEVER_TEXT = '9223372036854775807'
@@ -41,60 +35,43 @@ const partitionSettings = {
   },
 } as const
 
-/** Known, checked and shown; not obeyed yet. */
-const laterSettings = {
-  cleanupPolicy: {
-    name: 'cleanup.policy',
-    type: 'list',
-    default: ['delete'] as readonly string[],
-    oneOf: ['compact', 'delete'],
-    doc: 'How old data goes: whole segments by age and size (delete), or all but the newest record of each key (compact).',
-  },
+const compressionSettings = {
   compressionType: {
     name: 'compression.type',
     type: 'string',
     default: 'producer',
     oneOf: ['uncompressed', 'zstd', 'lz4', 'snappy', 'gzip', 'producer'],
-    doc: 'The codec that batches are stored in; producer leaves them as they were sent.',
+    doc: 'The codec that batches are stored in; producer leaves them as they were sent. Batches in another codec are decompressed and compressed again, in a worker thread.',
   },
   compressionGzipLevel: {
     name: 'compression.gzip.level',
     type: 'int',
-    default: -1,
-    min: -1,
-    max: 9,
-    doc: 'Level for batches that the broker compresses with gzip.',
+    default: codecLevels.gzip.default,
+    min: codecLevels.gzip.min,
+    max: codecLevels.gzip.max,
+    noneOf: [0],
+    doc: 'Level for batches that the broker compresses with gzip: 1 (fast) to 9 (small), -1 what zlib takes for the best of both.',
   },
   compressionLz4Level: {
     name: 'compression.lz4.level',
     type: 'int',
-    default: 9,
-    min: 1,
-    max: 17,
-    doc: 'Level for batches that the broker compresses with lz4.',
+    default: codecLevels.lz4.default,
+    min: codecLevels.lz4.min,
+    max: codecLevels.lz4.max,
+    doc: 'Without effect: the library has the fast level of lz4 only.',
   },
   compressionZstdLevel: {
     name: 'compression.zstd.level',
     type: 'int',
-    default: 3,
-    min: -131072,
-    max: 22,
-    doc: 'Level for batches that the broker compresses with zstd.',
+    default: codecLevels.zstd.default,
+    min: codecLevels.zstd.min,
+    max: codecLevels.zstd.max,
+    doc: 'Level for batches that the broker compresses with zstd: higher is smaller and slower.',
   },
-  deleteRetentionMs: {
-    name: 'delete.retention.ms',
-    type: 'long',
-    default: 86400000,
-    min: 0,
-    doc: 'How long a deletion marker stays in a compacted topic.',
-  },
-  fileDeleteDelayMs: {
-    name: 'file.delete.delay.ms',
-    type: 'long',
-    default: 60000,
-    min: 0,
-    doc: 'How long the files of a removed segment stay on disk.',
-  },
+} as const
+
+/** Known, checked and shown; not obeyed yet. */
+const laterSettings = {
   followerReplicationThrottledReplicas: {
     name: 'follower.replication.throttled.replicas',
     type: 'list',
@@ -121,29 +98,6 @@ const laterSettings = {
     min: -2,
     doc: 'Time kept on this disk of a topic in tiered storage; -2 takes retention.ms.',
   },
-  maxCompactionLagMs: {
-    name: 'max.compaction.lag.ms',
-    type: 'long',
-    default: NEVER,
-    defaultText: NEVER_TEXT,
-    min: 1,
-    doc: 'A record is compacted at the latest so long after it was written.',
-  },
-  minCleanableDirtyRatio: {
-    name: 'min.cleanable.dirty.ratio',
-    type: 'double',
-    default: 0.5,
-    min: 0,
-    max: 1,
-    doc: 'Share of a compacted log that must be new before it is cleaned again.',
-  },
-  minCompactionLagMs: {
-    name: 'min.compaction.lag.ms',
-    type: 'long',
-    default: 0,
-    min: 0,
-    doc: 'A record stays uncompacted at least so long.',
-  },
   remoteLogCopyDisable: {
     name: 'remote.log.copy.disable',
     type: 'boolean',
@@ -162,26 +116,6 @@ const laterSettings = {
     default: false,
     doc: 'Whether a topic is kept in tiered storage.',
   },
-  retentionBytes: {
-    name: 'retention.bytes',
-    type: 'long',
-    default: -1,
-    doc: 'A partition drops its oldest segments above this size; -1 never does.',
-  },
-  retentionMs: {
-    name: 'retention.ms',
-    type: 'long',
-    default: 604800000,
-    min: -1,
-    doc: 'A partition drops segments whose records all are older than this; -1 never does.',
-  },
-  segmentJitterMs: {
-    name: 'segment.jitter.ms',
-    type: 'long',
-    default: 0,
-    min: 0,
-    doc: 'Largest random part taken off segment.ms, so that not all logs roll together.',
-  },
   uncleanLeaderElectionEnable: {
     name: 'unclean.leader.election.enable',
     type: 'boolean',
@@ -190,7 +124,7 @@ const laterSettings = {
   },
 } as const
 
-export const topicSettings = { ...logSettings, ...partitionSettings, ...laterSettings } as const
+export const topicSettings = { ...logSettings, ...partitionSettings, ...compressionSettings, ...laterSettings } as const
 export type TopicSettings = SettingsOf<typeof topicSettings>
 export type TopicSettingKey = keyof typeof topicSettings
 
@@ -208,14 +142,10 @@ export function topicSettingKey(name: string): TopicSettingKey | undefined {
   return keysByName.get(name)
 }
 
-/** As `parseSetting`, and also checks the items of a list. Throws PAGELOG_INVALID_SETTING. */
+/** As `parseSetting`. Throws PAGELOG_INVALID_SETTING. */
 export function parseTopicSetting(key: TopicSettingKey, text: string): SettingValue {
   const setting: Setting = topicSettings[key]
-  const value = parseSetting(setting, text)
-  if (setting.oneOf && Array.isArray(value)) {
-    for (const item of value) checkSetting(setting, item)
-  }
-  return value
+  return parseSetting(setting, text)
 }
 
 /** The settings in force for a topic: its own over the broker's defaults. Its own were checked when they were stored. */

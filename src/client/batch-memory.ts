@@ -34,6 +34,10 @@ export class BatchMemory {
     this.#usedBytes += bytes
     return true
   }
+  /** The same whatever the capacity: of bytes that take the place of others. */
+  charge(bytes: number): void {
+    this.#usedBytes += bytes
+  }
   release(bytes: number): void {
     this.#usedBytes -= bytes
   }

@@ -1,7 +1,8 @@
 /**
  * A batch as the application gets it: the received bytes with a view on them. Records before the wanted offset, which
- * share the first batch after a seek, are left out. Nothing is copied; by default the bytes live as long as anything
- * that refers to them, with `reuseBuffers` only until the next batch is asked for.
+ * share the first batch after a seek, are left out. Nothing is copied, but a compressed batch is decompressed into bytes of
+ * its own; by default the bytes live as long as anything that refers to them, with `reuseBuffers` only until the next
+ * batch is asked for.
  */
 import { LogRecord, type RecordBatch, RecordCursor } from '../record/index.ts'
 
@@ -10,7 +11,7 @@ export class ConsumedBatch implements Iterable<LogRecord> {
   readonly partition: number
   /** Exclusive end of what could be read when the batch was received: how far behind one is. */
   readonly highWatermark: number
-  /** The batch as it lies in the log; its records may begin before `firstOffset`. */
+  /** The batch as it lies in the log, decompressed; its records may begin before `firstOffset`. */
   readonly batch: RecordBatch
   readonly #fromOffset: number
   #skipped = -1
@@ -39,6 +40,7 @@ export class ConsumedBatch implements Iterable<LogRecord> {
     if (this.#skipped === -1) this.cursor()
     return recordCount - this.#skipped
   }
+  /** Decompressed. */
   get sizeInBytes(): number {
     return this.batch.sizeInBytes
   }

@@ -21,7 +21,9 @@ import {
   WISH_BEGINNING,
   WISH_END,
 } from './assignment.ts'
+import { BatchUnpacker } from './batch-unpacker.ts'
 import { ClusterConnections, closedError } from './cluster-connections.ts'
+import { CodecRunner } from './codec-runner.ts'
 import type { ConsumedBatch } from './consumed-batch.ts'
 import type { FetchedPartition } from './fetched-partition.ts'
 import { Fetcher, resetPoint } from './fetcher.ts'
@@ -29,13 +31,16 @@ import { OffsetLookup } from './offset-lookup.ts'
 import { type Bootstrap, bootstrapList, type ConsumerSettings, resolveConsumerSettings } from './settings.ts'
 import { abortedError, type WaitOptions } from './waiting.ts'
 
+type ConsumerEnv = Pick<Env, 'network' | 'clock' | 'random'> & Partial<Pick<Env, 'workers'>>
+
 /** Options by their inside names; Kafka's names, defaults and ranges are in `consumerSettings`. */
 export interface ConsumerOptions
   extends Partial<Omit<ConsumerSettings, 'bootstrap' | 'isolation' | 'autoOffsetReset'>> {
   readonly bootstrap: Bootstrap
   readonly isolation?: 'read_uncommitted' | 'read_committed'
   readonly autoOffsetReset?: 'earliest' | 'latest' | 'none'
-  readonly env?: Pick<Env, 'network' | 'clock' | 'random'> | undefined
+  /** Without workers, batches of every size are decompressed on this thread. */
+  readonly env?: ConsumerEnv | undefined
   readonly logger?: Logger | undefined
 }
 
@@ -57,7 +62,7 @@ const DONE: Iteration = { done: true, value: undefined }
 
 export class Consumer implements AsyncIterable<ConsumedBatch>, AsyncDisposable {
   readonly #settings: ConsumerSettings
-  readonly #env: Pick<Env, 'network' | 'clock' | 'random'>
+  readonly #env: ConsumerEnv
   readonly #cluster: ClusterConnections
   readonly #assignment = new Assignment()
   readonly #fetcher: Fetcher
@@ -83,7 +88,15 @@ export class Consumer implements AsyncIterable<ConsumedBatch>, AsyncDisposable {
     const shared = { env: this.#env, cluster: this.#cluster, logger }
     const isolationLevel = settings.isolation === 'read_committed' ? 1 : 0
     this.#lookup = new OffsetLookup({ ...shared, settings, isolationLevel, onChange: () => this.#go() })
-    this.#fetcher = new Fetcher({ ...shared, settings, assignment: this.#assignment, onChange: () => this.#go() })
+    const unpacker = new BatchUnpacker({
+      runner: new CodecRunner(this.#env, settings.compressionWorkerMinBytes),
+      bytesMax: settings.decompressedBatchMaxBytes,
+      aheadBytesMax: settings.prefetchBytes,
+      checkCrcs: settings.checkCrcs,
+      onReady: () => this.#wake(),
+    })
+    const fetching = { assignment: this.#assignment, unpacker, onChange: () => this.#go() }
+    this.#fetcher = new Fetcher({ ...shared, settings, ...fetching })
     this.#cluster.onChange(() => this.#go())
   }
 
@@ -146,9 +159,9 @@ export class Consumer implements AsyncIterable<ConsumedBatch>, AsyncDisposable {
 
   /**
    * The same with an AbortSignal. A batch, and every view into it, is valid as long as it is referred to; with
-   * `reuseBuffers` only until the next one is asked for. Errors: PAGELOG_CORRUPT, PAGELOG_UNSUPPORTED (a compressed
-   * batch), PAGELOG_OFFSET_OUT_OF_RANGE, PAGELOG_BROKER: they come again until the application seeks elsewhere;
-   * PAGELOG_ABORTED.
+   * `reuseBuffers` only until the next one is asked for. Errors: PAGELOG_CORRUPT, PAGELOG_TOO_LARGE (a compressed batch
+   * that holds too much), PAGELOG_UNSUPPORTED (its codec), PAGELOG_OFFSET_OUT_OF_RANGE, PAGELOG_BROKER: they come again
+   * until the application seeks elsewhere; PAGELOG_WORKER (a worker thread died: the batch is tried again); PAGELOG_ABORTED.
    */
   batches(options: WaitOptions = {}): AsyncIterableIterator<ConsumedBatch> {
     const { signal } = options
@@ -248,6 +261,7 @@ export class Consumer implements AsyncIterable<ConsumedBatch>, AsyncDisposable {
       this.#current = current
       const batch = current.isStale ? undefined : current.next()
       if (batch !== undefined) return batch
+      if (!current.isStale && current.isWaiting) break
       this.#current = undefined
       current.finish()
       this.#fetcher.pump()

@@ -1,15 +1,15 @@
 /**
  * The batches of one partition in one answer, handed out one by one: checked, control batches and aborted transactions
- * left out, the records before the wanted offset trimmed.
+ * left out, what is compressed or in an old format unpacked, the records before the wanted offset trimmed.
  */
-import { PagelogError } from '../base/index.ts'
+import { type OperatingErrorCode, PagelogError } from '../base/index.ts'
 import { BatchFault, checkBatchStored } from '../native/index.ts'
 import {
   BATCH_HEADER_BYTES,
   baseOffset,
   batchSize,
-  compression,
   isControl,
+  isLegacy,
   isTransactional,
   lastOffset,
   MAGIC_V2,
@@ -20,11 +20,12 @@ import {
   recordCount,
 } from '../record/index.ts'
 import type { AssignedPartition } from './assignment.ts'
+import type { BatchUnpacker } from './batch-unpacker.ts'
 import { ConsumedBatch } from './consumed-batch.ts'
+import { PackedParts } from './packed-parts.ts'
 
 /** Offset, length, leader epoch and magic are at the same place in every format. */
 const MAGIC_END = 17
-const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 /** Key of an abort marker: version int16, type int16 = 0. */
 const ABORT_TYPE = 0
 
@@ -38,6 +39,7 @@ export interface FetchedOptions {
   /** By first offset; null unless reading committed records only. */
   readonly aborted: readonly AbortedTransaction[] | null
   readonly highWatermark: number
+  readonly unpacker: BatchUnpacker
   /** Called once when the bytes are not needed by the consumer any more. */
   onFinished(): void
 }
@@ -50,6 +52,9 @@ export class FetchedPartition {
   readonly #abortedLeft: AbortedTransaction[]
   /** Producers whose current transaction ends in an abort. */
   readonly #aborting = new Set<number>()
+  /** Undefined when all batches are plain. */
+  #packed: PackedParts | undefined
+  #isWaiting = false
   #at = 0
   #finished = false
 
@@ -66,62 +71,101 @@ export class FetchedPartition {
     return !this.state.isCurrent(this.#seekEpoch)
   }
 
-  /** Offset after the last whole batch, -1 when there is none: the next fetch begins there. */
+  /** `next` has found a batch that is still being unpacked. */
+  get isWaiting(): boolean {
+    return this.#isWaiting
+  }
+
+  /**
+   * Offset after the last whole batch, -1 when there is none: the next fetch begins there. Call it once, first: what is
+   * packed is found on the way.
+   */
   endOffset(): number {
     const { bytes } = this
     let end = -1
+    let packedAt = -1
     for (let at = 0; at + MAGIC_END <= bytes.length; ) {
       const size = batchSize(bytes, at)
       if (size < MAGIC_END || at + size > bytes.length) break
       // Before version 2 the field is the offset of the entry's last message.
       const v2 = magic(bytes, at) === MAGIC_V2 && size >= BATCH_HEADER_BYTES
       end = (v2 ? lastOffset(bytes, at) : baseOffset(bytes, at)) + 1
+      if (packedAt === -1 && PackedParts.isPacked(bytes, at, size)) packedAt = at
       at += size
+    }
+    if (packedAt >= 0) {
+      const doubtful = new Set((this.#options.aborted ?? []).map((aborted) => aborted.producerId))
+      this.#packed = new PackedParts(bytes, packedAt, this.#options.unpacker, doubtful)
     }
     return end
   }
 
+  /** Lets large compressed batches be unpacked before `next` gets to them. */
+  unpackAhead(): void {
+    if (this.#packed !== undefined) this.#options.unpacker.add(this.#packed)
+  }
+
   /**
-   * The next batch with records for the application, undefined after the last. Moves the partition's position behind
-   * it. Throws PAGELOG_CORRUPT, PAGELOG_UNSUPPORTED, with the offset; the position stays then.
+   * The next batch with records for the application, undefined after the last, and while `isWaiting`. Moves the
+   * partition's position behind it. Throws PAGELOG_CORRUPT, PAGELOG_TOO_LARGE, PAGELOG_UNSUPPORTED, PAGELOG_WORKER, with
+   * the offset; the position stays then.
    */
   next(): ConsumedBatch | undefined {
     const { bytes, state } = this
+    this.#isWaiting = false
     while (this.#at + MAGIC_END <= bytes.length) {
       const at = this.#at
       const size = batchSize(bytes, at)
       if (at + size > bytes.length && size > 0) break
-      this.#check(at, size)
-      this.#at = at + size
-      const last = lastOffset(bytes, at)
+      if (size < MAGIC_END) throw this.#fault('PAGELOG_CORRUPT', 'not a whole record batch', at)
+      const isOld = isLegacy(bytes, at)
+      if (!isOld) {
+        this.#check(at, size)
+        if (this.#isPassedOver(at)) {
+          this.#packed?.drop(at)
+          this.#at = at + size
+          continue
+        }
+      }
+      const found = this.#plainAt(at, size)
+      if (found === undefined) {
+        this.#isWaiting = true
+        return undefined
+      }
+      this.#at = at + found.size
       const from = state.position
-      if (last < from) continue
-      if (this.#isHidden(at, last) || recordCount(bytes, at) === 0) {
-        state.position = last + 1
-        continue
-      }
-      if (compression(bytes, at) !== 0) {
-        this.#at = at
-        const codec = CODECS[compression(bytes, at)] ?? `number ${compression(bytes, at)}`
-        throw this.#fault('PAGELOG_UNSUPPORTED', `records are compressed with ${codec}`, at)
-      }
-      state.position = last + 1
-      const { topic, partition } = state
-      return new ConsumedBatch(topic, partition, this.#options.highWatermark, new RecordBatch(bytes, at), from)
+      const { batch } = found
+      if (batch.lastOffset < from) continue // Old messages before the wanted offset.
+      state.position = batch.lastOffset + 1
+      return new ConsumedBatch(state.topic, state.partition, this.#options.highWatermark, batch, from)
     }
     return undefined
+  }
+
+  /** The batch at `at`, plain, and how many of the bytes it took; undefined while it is being unpacked. */
+  #plainAt(at: number, size: number): { readonly batch: RecordBatch; readonly size: number } | undefined {
+    const { bytes } = this
+    if (!PackedParts.isPacked(bytes, at, size)) return { batch: new RecordBatch(bytes, at), size }
+    try {
+      const plain = this.#packed!.take(at)
+      return plain === undefined ? undefined : { batch: new RecordBatch(plain.batch, 0), size: plain.size }
+    } catch (error) {
+      if (error instanceof PagelogError) throw this.#fault(error.code, error.message, at, error)
+      throw error
+    }
   }
 
   /** The bytes are not needed any more. Idempotent. */
   finish(): void {
     if (this.#finished) return
     this.#finished = true
+    this.#packed?.close()
     this.#options.onFinished()
   }
 
   #check(at: number, size: number): void {
     const { bytes } = this
-    if (magic(bytes, at) !== MAGIC_V2) {
+    if (magic(bytes, at) > MAGIC_V2) {
       throw this.#fault('PAGELOG_UNSUPPORTED', `message format ${magic(bytes, at)} is not supported`, at)
     }
     if (this.#options.checkCrcs) {
@@ -131,6 +175,16 @@ export class FetchedPartition {
         throw this.#fault('PAGELOG_CORRUPT', reason, at)
       }
     } else if (size < BATCH_HEADER_BYTES) throw this.#fault('PAGELOG_CORRUPT', 'not a whole record batch', at)
+  }
+
+  /** Nothing of it is for the application: it lies before the wanted offset, is hidden, or is empty. */
+  #isPassedOver(at: number): boolean {
+    const { bytes, state } = this
+    const last = lastOffset(bytes, at)
+    if (last < state.position) return true
+    if (!this.#isHidden(at, last) && recordCount(bytes, at) > 0) return false
+    state.position = last + 1
+    return true
   }
 
   /** Control batches always, and batches of aborted transactions when only committed records are read. */
@@ -149,10 +203,16 @@ export class FetchedPartition {
     return isTransactional(bytes, at) && this.#aborting.has(producer)
   }
 
-  #fault(code: 'PAGELOG_CORRUPT' | 'PAGELOG_UNSUPPORTED', reason: string, at: number): PagelogError {
+  #fault(code: OperatingErrorCode, reason: string, at: number, cause?: PagelogError): PagelogError {
     const { topic, partition } = this.state
     const offset = baseOffset(this.bytes, at)
-    return new PagelogError(code, `${topic}-${partition} at offset ${offset}: ${reason}`, { offset, position: at })
+    const kafkaCode = cause?.kafkaCode
+    return new PagelogError(code, `${topic}-${partition} at offset ${offset}: ${reason}`, {
+      offset,
+      position: at,
+      cause,
+      ...(kafkaCode === undefined ? {} : { kafkaCode }),
+    })
   }
 }
 

@@ -13,6 +13,7 @@ import type { Env } from '../env/index.ts'
 import { Fetch, type FetchRequest, type FetchResponse, type Input } from '../protocol/index.ts'
 import { type AssignedPartition, type Assignment, WISH_BEGINNING, WISH_END } from './assignment.ts'
 import { backoffMs } from './backoff.ts'
+import type { BatchUnpacker } from './batch-unpacker.ts'
 import type { ClusterConnections } from './cluster-connections.ts'
 import { FetchedPartition } from './fetched-partition.ts'
 import { Fifo } from './fifo.ts'
@@ -31,6 +32,7 @@ export interface FetcherOptions {
   readonly settings: ConsumerSettings
   readonly logger: Logger
   readonly assignment: Assignment
+  readonly unpacker: BatchUnpacker
   /** Something came, or may be tried again. */
   onChange(): void
 }
@@ -217,12 +219,13 @@ export class Fetcher {
   }
 
   #queue(state: AssignedPartition, answer: PartitionAnswer, onFinished: () => void): boolean {
-    const { settings, assignment } = this.#options
+    const { settings, assignment, unpacker } = this.#options
     const committed = settings.isolation === 'read_committed'
     const fetched = new FetchedPartition(state, answer.records!, {
       checkCrcs: settings.checkCrcs,
       aborted: committed ? (answer.abortedTransactions ?? []) : null,
       highWatermark: committed ? answer.lastStableOffset : answer.highWatermark,
+      unpacker,
       onFinished,
     })
     const endOffset = fetched.endOffset()
@@ -233,6 +236,7 @@ export class Fetcher {
     }
     state.fetchOffset = endOffset
     this.fetched.push(fetched)
+    fetched.unpackAhead()
     assignment.served(state)
     return true
   }

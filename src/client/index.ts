@@ -29,12 +29,8 @@ export { Consumer, type ConsumerOptions, type NextBatchOptions, type TopicPartit
 export type { Delivery, RecordMetadata } from './delivery.ts'
 export { murmur2 } from './murmur2.ts'
 export { type Partitioner, partitionOfKey } from './partitioner.ts'
-export {
-  type FailedBatch,
-  Producer,
-  type ProducerOptions,
-  type ProducerStats,
-} from './producer.ts'
+export { Producer } from './producer.ts'
+export type { FailedBatch, ProducerOptions, ProducerStats } from './producer-options.ts'
 export type { ProducerRecord, ProducerRecordHeader } from './producer-record.ts'
 export {
   type AdminSettings,

@@ -64,7 +64,8 @@ export class PartitionQueue {
   }
 
   sendable(nowMs: number): boolean {
-    if (this.waiting === 0 || nowMs < this.notBeforeMs) return false
+    const next = this.next()
+    if (next === undefined || next.compressing || nowMs < this.notBeforeMs) return false
     if (this.inFlight.length === 0) return true
     // Batches in flight stay with the identity they left under, so a new one waits for them.
     if (this.recovering || this.needsNewEpoch || this.needsNewId) return false

@@ -9,9 +9,10 @@
  *   }
  *   await producer.flush()
  */
-import { type Logger, PagelogError, silentLogger } from '../base/index.ts'
-import { type Env, nodeEnv, type Timer } from '../env/index.ts'
+import { PagelogError, silentLogger } from '../base/index.ts'
+import { nodeEnv, type Timer } from '../env/index.ts'
 import { SlabPool } from '../net/index.ts'
+import { type BatchCompressor, compressorFor } from './batch-compressor.ts'
 import type { BatchInProgress } from './batch-in-progress.ts'
 import { BatchMemory } from './batch-memory.ts'
 import { ClusterConnections, closedError } from './cluster-connections.ts'
@@ -21,40 +22,12 @@ import { LateRecords } from './late-records.ts'
 import { PartitionQueue } from './partition-queue.ts'
 import { type Partitioner, partitionOfKey, TopicQueues } from './partitioner.ts'
 import { ProducerIdentity } from './producer-identity.ts'
+import type { FailedBatch, ProducerEnv, ProducerOptions, ProducerStats } from './producer-options.ts'
 import { bytesOf, checkTimestamp, headersOf, invalid, type ProducerRecord } from './producer-record.ts'
 import { type EncodableRecord, RecordAccumulator } from './record-accumulator.ts'
 import { type PartitionAnswer, Sender } from './sender.ts'
-import { type Bootstrap, bootstrapList, type ProducerSettings, resolveProducerSettings } from './settings.ts'
+import { bootstrapList, type ProducerSettings, resolveProducerSettings } from './settings.ts'
 import { orAborted, orTimedOut, type WaitOptions } from './waiting.ts'
-
-/** Options by their inside names; Kafka's names, defaults and ranges are in `producerSettings`. */
-export interface ProducerOptions extends Partial<Omit<ProducerSettings, 'bootstrap' | 'acks'>> {
-  readonly bootstrap: Bootstrap
-  readonly acks?: 'all' | -1 | 0 | 1 | '-1' | '0' | '1' | undefined
-  readonly partitioner?: Partitioner | undefined
-  /** Hears of every batch that failed for good, awaited or not. */
-  readonly onError?: ((error: PagelogError, failed: FailedBatch) => void) | undefined
-  readonly env?: Pick<Env, 'network' | 'clock' | 'random'> | undefined
-  readonly logger?: Logger | undefined
-}
-
-export interface FailedBatch {
-  readonly topic: string
-  /** -1 when the topic's metadata never came. */
-  readonly partition: number
-  readonly recordCount: number
-}
-
-export interface ProducerStats {
-  readonly recordsDelivered: number
-  readonly recordsFailed: number
-  readonly batchesDelivered: number
-  readonly batchesFailed: number
-  readonly requests: number
-  /** Batches sent again. */
-  readonly retries: number
-  readonly bufferBytesUsed: number
-}
 
 /** The wall clock is read once for so many records of a turn; they share a millisecond anyway. */
 const RECORDS_PER_CLOCK = 64
@@ -68,10 +41,12 @@ const NO_TOPIC = '\0'
 
 export class Producer implements AsyncDisposable {
   readonly #settings: ProducerSettings
-  readonly #env: Pick<Env, 'network' | 'clock' | 'random'>
+  readonly #env: ProducerEnv
   readonly #cluster: ClusterConnections
   readonly #memory: BatchMemory
   readonly #accumulator: RecordAccumulator
+  /** Undefined without compression. */
+  readonly #compressor: BatchCompressor | undefined
   readonly #sender: Sender
   readonly #identity: ProducerIdentity | undefined
   readonly #late: LateRecords
@@ -138,13 +113,17 @@ export class Producer implements AsyncDisposable {
       onReleased: (batch) => this.#released(batch),
       queueOf: (topic, partition) => this.#topics.get(topic)?.queues[partition],
     })
+    this.#compressor = compressorFor(settings, this.#env, this.#memory, {
+      onReady: (batch) => this.#compressed(batch),
+      onFailed: (batch, error) => this.#sender.giveUp(batch, error),
+    })
     this.#accumulator = new RecordAccumulator({
       clock: this.#env.clock,
       memory: this.#memory,
       batchBytes: settings.batchBytes,
       lingerMs: settings.lingerMs,
       recordBytesMax: settings.requestBytesMax,
-      onClosed: (queue, bytes) => this.#sender.closed(queue, bytes),
+      onClosed: (batch) => this.#batchClosed(batch),
     })
   }
 
@@ -312,6 +291,20 @@ export class Producer implements AsyncDisposable {
     this.#sweepTimer ??= this.#env.clock.after(this.#sweepMs(), () => this.#sweep())
   }
 
+  #batchClosed(batch: BatchInProgress): void {
+    if (this.#compressor !== undefined) {
+      this.#accumulator.takenThisTurn += this.#compressor.turnBytes(batch.sizeBytes)
+      if (!this.#compressor.compress(batch)) return
+    }
+    this.#sender.closed(batch.queue, batch.sizeBytes)
+  }
+
+  /** Comes from a worker. What else is done in this turn may travel with it. */
+  #compressed(batch: BatchInProgress): void {
+    this.#sender.compressed(batch)
+    this.#armTurn()
+  }
+
   /** All that was sent in this turn is there: what is due goes out together. */
   #endTurn(): void {
     this.#turnArmed = false
@@ -436,7 +429,7 @@ export class Producer implements AsyncDisposable {
   }
 
   #released(batch: BatchInProgress): void {
-    this.#memory.give(batch.writer, batch.roomBytes)
+    batch.leaveMemory(this.#memory)
     if (this.#ready !== undefined || !this.#hasRoom) this.#offerRoom()
   }
 

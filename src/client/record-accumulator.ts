@@ -20,7 +20,7 @@ export interface AccumulatorOptions {
   readonly lingerMs: number
   /** Of a record, as a request of its own. */
   readonly recordBytesMax: number
-  onClosed(queue: PartitionQueue, bytes: number): void
+  onClosed(batch: BatchInProgress): void
 }
 
 /** A record as the batches take it: bytes only. */
@@ -119,11 +119,12 @@ export class RecordAccumulator {
   }
 
   #close(topic: TopicQueues, queue: PartitionQueue, full: boolean): void {
-    const bytes = queue.open!.sizeBytes
+    const batch = queue.open!
+    const bytes = batch.sizeBytes
     if (full) this.takenThisTurn += bytes
     queue.closeOpen()
     topic.closed(queue, bytes, full)
-    this.#options.onClosed(queue, bytes)
+    this.#options.onClosed(batch)
   }
 
   #open(topic: TopicQueues, queue: PartitionQueue, timestamp: number, bytes: number, force: boolean): void {

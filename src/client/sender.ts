@@ -114,13 +114,19 @@ export class Sender {
     this.drain()
   }
 
-  /** Gives a batch up that waits, or whose request is unanswered: it counts as failed, its bytes stay until the answer. */
+  /** Gives a batch up that waits, or whose request is unanswered: it counts as failed, its bytes stay until the answer, or until they are compressed. */
   giveUp(batch: BatchInProgress, error: PagelogError): void {
     if (batch.completion.settled) return
     this.#options.onSettled(batch, error)
     if (batch.inFlight) return
     batch.queue.remove(batch)
-    this.#options.onReleased(batch)
+    if (!batch.compressing) this.#options.onReleased(batch)
+  }
+
+  /** A closed batch that was being compressed may leave now, or its buffer may when it was given up meanwhile. */
+  compressed(batch: BatchInProgress): void {
+    if (batch.completion.settled) this.#options.onReleased(batch)
+    this.closed(batch.queue, batch.sizeBytes)
   }
 
   close(): void {

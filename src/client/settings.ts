@@ -3,6 +3,7 @@
  * which is the name of the constructor's option. Settings of ours start with `pagelog.`.
  */
 import { PagelogError, resolveSettings, type SettingsOf, type SettingsTable } from '../base/index.ts'
+import { checkLevel, codecLevels, DECOMPRESSED_BATCH_BYTES_MAX } from '../record/index.ts'
 
 const connectionSettings = {
   bootstrap: {
@@ -70,11 +71,22 @@ const connectionSettings = {
   },
 } as const satisfies SettingsTable
 
+const codecSettings = {
+  compressionWorkerMinBytes: {
+    name: 'pagelog.compression.worker.min.bytes',
+    type: 'int',
+    default: -1,
+    min: -1,
+    doc: 'Batches of at least so many bytes are compressed and decompressed in worker threads, smaller ones at once where they are; 2147483647: never in threads. -1: gzip 8192, zstd 65536, snappy and lz4 262144, below which the way to a thread and back costs more than the work.',
+  },
+} as const satisfies SettingsTable
+
 /** What every client is told about connections and retries. */
 export type ConnectionSettings = SettingsOf<typeof connectionSettings>
 
 export const producerSettings = {
   ...connectionSettings,
+  ...codecSettings,
   acks: {
     name: 'acks',
     type: 'string',
@@ -94,7 +106,38 @@ export const producerSettings = {
     default: 16_384,
     min: 0,
     max: 1_073_741_824,
-    doc: 'Room of a batch in bytes, its header included; a larger record gets a batch of its own.',
+    doc: 'Room of a batch in bytes, its header included, before it is compressed; a larger record gets a batch of its own. With compression a larger room makes for better ratios and fewer requests.',
+  },
+  compressionType: {
+    name: 'compression.type',
+    type: 'string',
+    default: 'none',
+    oneOf: ['none', 'gzip', 'snappy', 'lz4', 'zstd'],
+    doc: 'Codec of the batches, also of those that it makes no smaller. zstd needs Node 22.15 or later, or the package zstd-napi.',
+  },
+  compressionGzipLevel: {
+    name: 'compression.gzip.level',
+    type: 'int',
+    default: codecLevels.gzip.default,
+    min: codecLevels.gzip.min,
+    max: codecLevels.gzip.max,
+    doc: 'With compression.type=gzip: 1 (fastest) to 9 (smallest), -1: what zlib deems best, 6. Not 0.',
+  },
+  compressionLz4Level: {
+    name: 'compression.lz4.level',
+    type: 'int',
+    default: codecLevels.lz4.default,
+    min: codecLevels.lz4.min,
+    max: codecLevels.lz4.max,
+    doc: 'With compression.type=lz4; without effect: the fast mode is used at every level.',
+  },
+  compressionZstdLevel: {
+    name: 'compression.zstd.level',
+    type: 'int',
+    default: codecLevels.zstd.default,
+    min: codecLevels.zstd.min,
+    max: codecLevels.zstd.max,
+    doc: 'With compression.type=zstd: higher is smaller and slower, negative is faster still.',
   },
   lingerMs: {
     name: 'linger.ms',
@@ -109,7 +152,7 @@ export const producerSettings = {
     type: 'long',
     default: 33_554_432,
     min: 0,
-    doc: 'Bytes of batches, open, queued and in flight, beyond which send() throws PAGELOG_BUFFER_FULL; a last record larger than batch.size may exceed it. At least batch.size.',
+    doc: 'Bytes of batches, open, queued and in flight (compressed ones as they are then), beyond which send() throws PAGELOG_BUFFER_FULL; a last record larger than batch.size may exceed it. At least batch.size.',
   },
   requestBytesMax: {
     name: 'max.request.size',
@@ -160,6 +203,7 @@ export type ProducerSettings = SettingsOf<typeof producerSettings>
 
 export const consumerSettings = {
   ...connectionSettings,
+  ...codecSettings,
   fetchMinBytes: {
     name: 'fetch.min.bytes',
     type: 'int',
@@ -219,7 +263,14 @@ export const consumerSettings = {
     type: 'int',
     default: 8_388_608,
     min: 1,
-    doc: 'A broker is asked for more while fewer bytes than this of its answers wait for the application.',
+    doc: 'A broker is asked for more while fewer bytes than this of its answers wait for the application. Large compressed batches are decompressed ahead up to as many bytes again.',
+  },
+  decompressedBatchMaxBytes: {
+    name: 'pagelog.decompressed.batch.max.bytes',
+    type: 'int',
+    default: DECOMPRESSED_BATCH_BYTES_MAX,
+    min: 1,
+    doc: 'Bytes that the records of one compressed batch may come to; a batch that holds more is an error, PAGELOG_TOO_LARGE, whatever its size says. A batch of 1 MiB, as Kafka allows by default, comes to some 8 MiB of JSON, 20 MiB of log lines at their best.',
   },
   turnBytes: {
     name: 'pagelog.turn.bytes',
@@ -266,6 +317,7 @@ type GivenProducerSettings = Partial<SettingsOf<typeof producerSettings>>
 /** Fills up with defaults and checks the limits between settings. Throws PAGELOG_INVALID_SETTING. */
 export function resolveProducerSettings(given: GivenProducerSettings): ProducerSettings {
   const resolved = resolveSettings(producerSettings, given)
+  compressionLevel(resolved)
   const acks = resolved.acks === '-1' ? 'all' : resolved.acks
   const able = acks === 'all' && resolved.retries > 0 && resolved.maxInFlight <= 5
   if (given.idempotent === true && !able) {
@@ -291,6 +343,21 @@ export function resolveProducerSettings(given: GivenProducerSettings): ProducerS
     return { ...resolved, acks, idempotent: resolved.idempotent && able, deliveryTimeoutMs: shortest }
   }
   return { ...resolved, acks, idempotent: resolved.idempotent && able }
+}
+
+/** The level of the codec in force, undefined for one that has none. Throws PAGELOG_INVALID_SETTING (gzip has no level 0). */
+export function compressionLevel(settings: ProducerSettings): number | undefined {
+  checkLevel('gzip', settings.compressionGzipLevel)
+  switch (settings.compressionType) {
+    case 'gzip':
+      return settings.compressionGzipLevel
+    case 'lz4':
+      return settings.compressionLz4Level
+    case 'zstd':
+      return settings.compressionZstdLevel
+    default:
+      return undefined
+  }
 }
 
 type GivenConsumerSettings = Partial<SettingsOf<typeof consumerSettings>>

@@ -177,14 +177,6 @@ describe('what is refused', () => {
     expect(await endOffset(client, 'plain')).toBe(end)
   })
 
-  test('compressed batches are taken by header and CRC', async () => {
-    await createTopic(client, 'packed')
-    for (const codec of [1, 2, 3, 4]) {
-      const packed = changed(good, (view) => view.setInt16(21, codec))
-      expect(await produce(client, 'packed', packed)).toMatchObject({ errorCode: 0, baseOffset: (codec - 1) * 2 })
-    }
-  })
-
   test.each([2, -2, 127])('acks %i', async (acks) => {
     const answer = await produce(client, 'plain', batchOf(['x']), { acks })
     expect(answer.errorCode).toBe(ErrorCode.INVALID_REQUIRED_ACKS)

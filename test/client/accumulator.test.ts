@@ -20,7 +20,7 @@ function setUp(options: { batchBytes?: number; memoryBytes?: number; lingerMs?: 
     batchBytes,
     lingerMs,
     recordBytesMax: 5_000,
-    onClosed: (queue) => closed.push(queue.partition),
+    onClosed: (batch) => closed.push(batch.queue.partition),
   })
   const topic = new TopicQueues('t', batchBytes, nodeEnv().random)
   topic.grow(partitions, (partition) => new PartitionQueue('t', partition))

@@ -1,5 +1,5 @@
 /** Record batches for tests, as a producer would have made them. */
-import { BatchWriter, Compression, RecordBatch } from '../../src/record/index.ts'
+import { BatchWriter, type Compression, RecordBatch } from '../../src/record/index.ts'
 
 export interface BatchOptions {
   readonly timestamp?: number
@@ -47,4 +47,4 @@ function crcOf(bytes: Uint8Array): number {
   return (crc ^ 0xffffffff) >>> 0
 }
 
-export { Compression }
+export type { Compression }

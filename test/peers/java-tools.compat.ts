@@ -206,11 +206,11 @@ describe('records', () => {
   test('a compressed topic is read back by Java', async () => {
     await createTopic('java-packed')
     const text = Array.from({ length: 500 }, (_, i) => `the same again ${i}`)
-    await consoleProduce(bootstrap, 'java-packed', `${text.join('\n')}\n`, { codec: 'zstd' })
+    await consoleProduce(bootstrap, 'java-packed', `${text.join('\n')}\n`, { codec: 'lz4' })
     const records = await consoleConsume(bootstrap, 'java-packed', { partition: 0, offset: 'earliest', count: 500 })
     expect(records.map(({ value }) => value)).toEqual(text)
     const stored = storedBatches(join(broker.directory, 'java-packed-0'))
-    expect(new Set(stored.map(({ compression }) => compression))).toEqual(new Set([Compression.ZSTD]))
+    expect(new Set(stored.map(({ compression }) => compression))).toEqual(new Set([Compression.LZ4]))
   })
 })
 

@@ -5,16 +5,21 @@
  * A request that names a transactional id is answered as Kafka does while no transaction coordinator can be reached.
  * Topics by name up to version 12, by id from 13 on.
  *
+ * The records of a batch may have to be inspected first, which can take a worker thread and a while: batches of one
+ * partition are appended in the order in which they came all the same.
+ *
  * The frame stays until every append has settled: the log writes from its bytes.
  */
 import { ErrorCode, PagelogError } from '../../base/index.ts'
 import type { AppendResult } from '../../log/index.ts'
 import { type Input, Produce, type ProduceRequest, type ProduceResponse } from '../../protocol/index.ts'
-import { isTransactional } from '../../record/index.ts'
-import { type BatchVerdict, checkProducedRecords } from '../batch-check.ts'
+import { ATTRIBUTES_AT, crc32c, isTransactional, maxTimestamp, setCrc, setMaxTimestamp } from '../../record/index.ts'
+import { checkProducedRecords } from '../batch-check.ts'
 import type { BrokerFacade } from '../facade.ts'
 import { handler, type Reply, type Request } from '../handler.ts'
+import { inspectionRules, isInspected } from '../inspection-rules.ts'
 import type { Partition } from '../partition.ts'
+import type { BatchVerdict, Inspection } from '../record-inspection.ts'
 import type { Session } from '../session.ts'
 
 type TopicData = ProduceRequest['topicData'][number]
@@ -56,7 +61,7 @@ class ProduceCall {
     this.#broker = broker
   }
 
-  /** Synchronous up to and including every append, so that batches of one connection keep their order. */
+  /** Synchronous up to and including every append or its turn, so that batches of one connection keep their order. */
   run(): Reply<ProduceResponse> | Promise<Reply<ProduceResponse>> {
     try {
       const refusal = this.#refusalOfAll()
@@ -112,13 +117,17 @@ class ProduceCall {
     const fault =
       refusal ?? (partition ? this.#check(partition, data) : unknownPartition(this.#broker, topic, data.index, byId))
     if (fault) this.#refuse(answer, partition?.topic ?? topic.name, fault)
-    else this.#append(partition!, data.records!, answer)
+    else this.#admit(partition!, data.records!, answer)
     return answer
   }
 
   #check(partition: Partition, data: PartitionData): BatchVerdict | undefined {
     const { acks, transactionalId } = this.#request.body
-    const verdict = checkProducedRecords(data.records, partition.settings, this.#request.version, this.#broker.clock)
+    const { settings } = partition
+    const { clock, settings: brokerSettings } = this.#broker
+    const verdict = checkProducedRecords(data.records, settings, this.#request.version, clock, (codec) =>
+      isInspected(codec, settings, brokerSettings.produceCheckCompressed),
+    )
     if (verdict) return verdict
     if (transactionalId !== null && isTransactional(data.records!, 0)) {
       return {
@@ -135,13 +144,58 @@ class ProduceCall {
     return undefined
   }
 
-  #append(partition: Partition, records: Uint8Array, answer: PartitionAnswer): void {
+  /** What passed its check is inspected, if that is asked for, and appended when it is its turn. */
+  #admit(partition: Partition, records: Uint8Array, answer: PartitionAnswer): void {
     this.#pending++
     this.#broker.counters.produceBytes += records.length
     // What follows a batch and is less than another one is not stored, as in Kafka.
     const size = sizeOfFirstBatch(records)
     const batch = size === records.length ? records : records.subarray(0, size)
-    partition.log.appendBatch(batch, partition.leaderEpoch).then(
+    const inspection = this.#inspect(partition, batch)
+    if (inspection instanceof Promise) {
+      const turn = partition.appendOrder.enter()
+      inspection.then(
+        (found) => turn.take(() => this.#inspected(partition, batch, found, answer)),
+        (error) => turn.take(() => this.#appendFailed(partition, error, answer)),
+      )
+    } else if (partition.appendOrder.isFree) {
+      this.#inspected(partition, batch, inspection, answer)
+    } else {
+      partition.appendOrder.enter().take(() => this.#inspected(partition, batch, inspection, answer))
+    }
+  }
+
+  #inspect(partition: Partition, batch: Uint8Array): Inspection | Promise<Inspection> | undefined {
+    const { inspector, settings, clock } = this.#broker
+    const given = { maxBytes: inspector.maxBytes, clock }
+    const rules = inspectionRules(batch, partition.settings, settings.produceCheckCompressed, given)
+    return rules && inspector.inspect(batch, rules)
+  }
+
+  #inspected(
+    partition: Partition,
+    batch: Uint8Array,
+    inspection: Inspection | undefined,
+    answer: PartitionAnswer,
+  ): void {
+    if (inspection?.verdict) {
+      this.#refuse(answer, partition.topic, inspection.verdict)
+      this.#oneSettled()
+      return
+    }
+    const recoded = inspection?.batch
+    const times = inspection?.maxTimestampMs
+    // Readers find records by what the header says of their times.
+    if (recoded === undefined && times !== undefined && times !== maxTimestamp(batch, 0)) {
+      setMaxTimestamp(batch, 0, times)
+      setCrc(batch, 0, crc32c(batch, ATTRIBUTES_AT, batch.length))
+    }
+    const appending = partition.log.appendBatch(recoded ?? batch, partition.leaderEpoch)
+    if (recoded !== undefined) {
+      const settled = (): void => this.#broker.inspector.recoded(recoded.length)
+      appending.then(settled, settled)
+    }
+    appending.then(
       (result) => this.#appended(partition, result, answer),
       (error) => this.#appendFailed(partition, error, answer),
     )

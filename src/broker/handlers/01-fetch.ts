@@ -4,6 +4,7 @@
  * Waits until `minBytes` are there or `maxWaitMs` have passed, and answers at once when a partition has an error.
  * Records are file regions, one slice per partition. The first batch of the first partition that has data goes whole,
  * however small the limits; when a response is full, the partition that got nothing is served first the next time.
+ * Topics with compression.type=zstd are refused below version 10, whose clients do not know that codec, as in Kafka.
  * Followers (replica id >= 0) are refused: there are none yet. read_committed reads up to the high watermark, because
  * nothing transactional can be written.
  */
@@ -30,6 +31,8 @@ interface Wanted {
 }
 
 const READ_COMMITTED = 1
+/** The first that says that its client knows zstd. */
+const ZSTD_VERSION = 10
 const SESSION_EPOCH_FULL = 0
 const SESSION_EPOCH_NONE = -1
 const nothing = new Uint8Array(0)
@@ -101,6 +104,10 @@ class FetchCall {
     const wanted: Wanted = { request, topic: topic.topic, partition, errorCode: ErrorCode.NONE, slice: undefined }
     if (partition) {
       wanted.errorCode = isFollower ? ErrorCode.NOT_LEADER_OR_FOLLOWER : checkPosition(partition, request)
+      const isUnreadable = this.#request.version < ZSTD_VERSION && partition.settings.compressionType === 'zstd'
+      if (wanted.errorCode === ErrorCode.NONE && isUnreadable) {
+        wanted.errorCode = ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
+      }
       return wanted
     }
     const state = byId ? image.topicById(topic.topicId) : image.topic(topic.topic)
