@@ -1,7 +1,8 @@
 /**
- * `npm run test:all`: every tier, one after the other: the fast tests with the addon, the same without it, the peers
- * (Apache Kafka's jars and tools, kcat). Peers are set up here; one that cannot be had is a failure, and so is a skip.
- * Usage: node scripts/test-all.mjs [fast|plain|peers ...]; all tiers when none is named.
+ * `npm run test:all`: every tier, one after the other: the fast tests with the addon, the same without it, faults (real
+ * processes killed, real file systems full or without power: needs root and strace), the peers (Apache Kafka's jars and
+ * tools, kcat). What they need is set up here; what cannot be had is a failure, and so is a skip.
+ * Usage: node scripts/test-all.mjs [fast|plain|faults|peers ...]; all tiers when none is named.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -15,6 +16,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'pagelog-test-all-'))
 const tiers = {
   fast: { title: 'fast tests', args: [], env: {} },
   plain: { title: 'fast tests without the addon', args: [], env: { PAGELOG_NATIVE: '0' } },
+  faults: { title: 'faults', args: ['--config', 'vitest.faults.config.ts'], env: {}, prepare: prepareFaults },
   peers: { title: 'peers', args: ['--config', 'vitest.peers.config.ts'], env: {}, prepare: preparePeers },
 }
 
@@ -27,15 +29,33 @@ function has(command) {
   return spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
 }
 
-/** kcat and a JDK with Maven: from Debian's packages when we are root, else asked for. */
+/** strace, and root: file systems are made, filled, and lose their power. */
+function prepareFaults() {
+  if (process.getuid?.() !== 0) {
+    console.error('the faults tier mounts file systems of its own: run it as root')
+    return false
+  }
+  return install([
+    ['strace', 'strace'],
+    ['perl', 'perl-base'],
+    ['mkfs.ext4', 'e2fsprogs'],
+    ['mount', 'mount'],
+  ])
+}
+
+/** kcat and a JDK with Maven. */
 function preparePeers() {
-  const wanted = [
+  return install([
     ['kcat', 'kcat'],
     ['mvn', 'maven'],
     ['javac', 'default-jdk-headless'],
-  ].filter(([command]) => !has(command))
-  if (wanted.length === 0) return true
-  const packages = wanted.map(([, name]) => name)
+  ])
+}
+
+/** Commands that are missing, with the packages that bring them: from Debian's when we are root, else asked for. */
+function install(wanted) {
+  const packages = wanted.filter(([command]) => !has(command)).map(([, name]) => name)
+  if (packages.length === 0) return true
   if (process.getuid?.() !== 0) {
     console.error(`missing: ${packages.join(', ')}; install them (apt-get install ${packages.join(' ')}) and run again`)
     return false

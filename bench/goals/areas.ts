@@ -1,5 +1,6 @@
 /** All areas that have goals. Every issue adds its own. */
 import { firstLight } from './first-light/area.ts'
 import type { GoalArea } from './goal.ts'
+import { storage } from './storage/area.ts'
 
-export const areas: readonly GoalArea[] = [firstLight]
+export const areas: readonly GoalArea[] = [firstLight, storage]

@@ -7,6 +7,7 @@
  *   limit-probes consume  BYTES CHUNK DIRECTORY             page-cached file -> sendfile -> recv
  *   limit-probes both     BYTES CHUNK DIRECTORY [WARM-UP]   send -> recv -> write, and the growing file -> sendfile -> recv
  *   limit-probes echo     COUNT BYTES DIRECTORY             one message at a time: send -> recv -> write -> send -> recv
+ *   limit-probes buffered-writes BYTES CHUNK DIRECTORY [WARM-UP]   write to a fresh file, nothing else: one process, no socket
  *
  * WARM-UP bytes go first and are not counted, as in the tests: a machine may be faster while the page cache takes memory
  * that was in use a moment ago than when it has to take new memory.
@@ -268,6 +269,20 @@ static void fill(int file, uint64_t total) {
   free(bytes);
 }
 
+/* What an append at best is: the copy into the page cache, out of 64 MiB of distinct bytes. */
+static double run_buffered_writes(int file, uint64_t total, uint64_t uncounted, size_t chunk) {
+  size_t pool = 64u << 20;
+  unsigned char *bytes = random_bytes(pool + chunk);
+  size_t position = 0;
+  double started = now();
+  for (uint64_t written = 0; written < uncounted + total; written += chunk) {
+    if (written >= uncounted && written - chunk < uncounted) started = now();
+    write_all(file, bytes + position, chunk);
+    position = position + chunk >= pool ? 0 : position + chunk;
+  }
+  return now() - started;
+}
+
 static pid_t children[4];
 static int child_count;
 
@@ -306,7 +321,8 @@ static double cpu_seconds_of_children(void) {
 int main(int argc, char **argv) {
   if (argc != 5 && argc != 6) {
     fprintf(stderr,
-            "usage: limit-probes produce|consume|both BYTES CHUNK DIRECTORY [WARM-UP] | echo COUNT BYTES DIRECTORY\n");
+            "usage: limit-probes produce|consume|both|buffered-writes BYTES CHUNK DIRECTORY [WARM-UP] | echo COUNT BYTES "
+            "DIRECTORY\n");
     return 2;
   }
   const char *probe = argv[1];
@@ -315,12 +331,13 @@ int main(int argc, char **argv) {
   uint64_t uncounted = argc == 6 ? strtoull(argv[5], NULL, 10) : 0;
   int is_produce = !strcmp(probe, "produce"), is_consume = !strcmp(probe, "consume");
   int is_both = !strcmp(probe, "both"), is_echo = !strcmp(probe, "echo");
-  if (!is_produce && !is_consume && !is_both && !is_echo) {
+  int is_writes = !strcmp(probe, "buffered-writes");
+  if (!is_produce && !is_consume && !is_both && !is_echo && !is_writes) {
     fprintf(stderr, "limit-probes: unknown probe %s\n", probe);
     return 2;
   }
   if (total == 0 || chunk == 0 || chunk > (64u << 20) || total > (is_echo ? ECHO_COUNT_MAX : BYTES_MAX) ||
-      uncounted > (is_produce || is_both ? BYTES_MAX - total : 0)) {
+      uncounted > (is_produce || is_both || is_writes ? BYTES_MAX - total : 0)) {
     fprintf(stderr, "limit-probes: sizes out of bounds\n");
     return 2;
   }
@@ -328,6 +345,13 @@ int main(int argc, char **argv) {
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) die("mmap");
   int file = open_file(argv[4]);
+  if (is_writes) {
+    alarm(SECONDS_MAX);
+    double seconds = run_buffered_writes(file, total, uncounted, chunk);
+    printf("{\"probe\":\"buffered-writes\",\"bytes\":%llu,\"chunk\":%zu,\"seconds\":%.6f}\n", (unsigned long long)total,
+           chunk, seconds);
+    return 0;
+  }
   struct sockaddr_in in, out;
   int listener = listen_on_loopback(&in);
   int second = listen_on_loopback(&out);

@@ -49,6 +49,22 @@ export async function probeEcho(
   return { p50Ms: microseconds.p50 / 1000, p99Ms: microseconds.p99 / 1000 }
 }
 
+/** `chunkBytes` at a time into a fresh file of page-cached bytes, out of 64 MiB of distinct ones: what an append is at best. */
+export async function probeBufferedWrites(
+  bytes: number,
+  chunkBytes: number,
+  directory: string,
+  options: { readonly warmUpBytes?: number; readonly signal?: AbortSignal } = {},
+): Promise<ThroughputProbe> {
+  const { warmUpBytes = 0, signal } = options
+  const answer = await run(
+    ['buffered-writes', ...[bytes, chunkBytes].map(String), directory, String(warmUpBytes)],
+    signal,
+  )
+  const { bytes: moved, seconds } = answer as { bytes: number; seconds: number }
+  return { bytesPerSecond: moved / seconds, seconds }
+}
+
 async function run(args: string[], signal?: AbortSignal): Promise<unknown> {
   const command = probesPath()
   if (command === undefined) throw new Error('build/Release/limit_probes is missing: run `npm run build`')

@@ -1,9 +1,10 @@
 /**
- * Apache Kafka's jars and the JVM that runs them. Maven lays the pinned version (peers/kafka/pom.xml) in a cache outside
- * the repository on first use. Benchmarks and the peers' tests share this module.
+ * Jars of peers and the JVM that runs them. Maven lays what a pom names in a cache outside the repository on first use;
+ * that of Apache Kafka is peers/kafka/pom.xml. Needs `mvn` and a JDK. Benchmarks and the peers' tests share this module.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { Child, type ChildOptions, runToEnd } from '../process/children.ts'
 import { cacheDirectory, packageRoot } from '../process/package-root.ts'
 
@@ -16,23 +17,28 @@ export const kafkaVersion: string = existsSync(join(peer, 'pom.xml'))
 
 let classpath: Promise<string> | undefined
 
-/** The class path with all of Kafka, its tools and its logging; fetched by Maven when the cache has none. */
+/** The class path with all of Kafka, its tools and its logging. */
 export function kafkaClasspath(): Promise<string> {
-  classpath ??= fetchJars()
+  classpath ??= mavenClasspath(join(peer, 'pom.xml'))
   return classpath
 }
 
-async function fetchJars(): Promise<string> {
-  const jars = join(cacheDirectory(), `kafka-${kafkaVersion}`, 'jars')
-  if (!existsSync(join(jars, `kafka-tools-${kafkaVersion}.jar`))) {
-    const fresh = `${jars}.${process.pid}`
-    mkdirSync(fresh, { recursive: true })
+/** The class path (`directory/*`) with everything that a pom depends on. Another text of the pom is another directory. */
+export async function mavenClasspath(pomPath: string): Promise<string> {
+  const digest = createHash('sha256').update(readFileSync(pomPath)).digest('hex').slice(0, 12)
+  const jars = join(cacheDirectory(), `java-${basename(dirname(pomPath))}-${digest}`)
+  if (!existsSync(jars)) {
+    mkdirSync(cacheDirectory(), { recursive: true })
+    const fresh = mkdtempSync(`${jars}.`)
     const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies'
-    const args = ['-q', '-B', '-f', join(peer, 'pom.xml'), goal, '-DincludeScope=runtime', `-DoutputDirectory=${fresh}`]
-    await runToEnd('mvn (fetching Apache Kafka)', { command: 'mvn', args })
-    // Renamed when complete; another process may have been first.
-    if (existsSync(jars)) rmSync(fresh, { recursive: true, force: true })
-    else renameSync(fresh, jars)
+    const args = ['-q', '-B', '-f', pomPath, goal, '-DincludeScope=runtime', `-DoutputDirectory=${fresh}`]
+    try {
+      await runToEnd(`mvn (fetching the jars of ${pomPath})`, { command: 'mvn', args })
+      // Renamed when complete; another process may have been first.
+      if (!existsSync(jars)) renameSync(fresh, jars)
+    } finally {
+      rmSync(fresh, { recursive: true, force: true })
+    }
   }
   return join(jars, '*')
 }
