@@ -360,7 +360,10 @@ describe('reading is refused', () => {
     const reader = log.read({ maxBytes: 1 })
     await reader.next()
     await log.trimBefore(100)
-    await expect(reader.next()).rejects.toEqual(code('PAGELOG_OFFSET_OUT_OF_RANGE'))
+    const goingOn = async (): Promise<void> => {
+      for (let chunk = 0; chunk < 2; chunk++) await reader.next() // one may have been read ahead
+    }
+    await expect(goingOn()).rejects.toEqual(code('PAGELOG_OFFSET_OUT_OF_RANGE'))
     expect((await reader.next()).done).toBe(true)
     expect(await offsetsOf(log)).toEqual(range(100, 150))
     await log.close()

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Log, LogRecord, RecordInput } from '../../src/log/index.ts'
 import { batch, defaults, FailingDisk, openLog, storageError, temporaryDirectory } from './support.ts'
 
@@ -63,10 +63,9 @@ describe('createReadStream', () => {
     const stream = log.createReadStream({ tail: true })
     const offsets: number[] = []
     stream.on('data', (record: LogRecord) => offsets.push(record.offset))
-    await settled()
+    await vi.waitFor(() => expect(offsets).toEqual([0, 1]))
     await log.append([{ value: text('a') }, { value: text('b') }])
-    await settled()
-    expect(offsets).toEqual([0, 1, 2, 3])
+    await vi.waitFor(() => expect(offsets).toEqual([0, 1, 2, 3]))
     stream.destroy()
     await once(stream, 'close')
     await log.close()

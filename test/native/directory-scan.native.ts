@@ -5,7 +5,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { nodeEnv } from '../../src/env/index.ts'
 import { fileCalls } from '../../src/native/index.ts'
 
-describe.skipIf(fileCalls === undefined)('scan of a directory', () => {
+if (fileCalls === undefined) {
+  it('is not offered without the addon: the disk is asked call by call', () => {
+    expect(nodeEnv().disk.scan).toBeUndefined()
+  })
+} else describe('scan of a directory', scans)
+
+function scans(): void {
   const { disk } = nodeEnv()
   let directory: string
   beforeEach(async () => {
@@ -66,4 +72,4 @@ describe.skipIf(fileCalls === undefined)('scan of a directory', () => {
     ]
     for (const given of wrong) expect(() => scan(...given)).toThrow(TypeError)
   })
-})
+}
