@@ -20,7 +20,8 @@ describe('pagelog bench', () => {
 
   test('measures all tests, verifies what was stored, writes a valid result and a report, leaves nothing', async () => {
     const out = join(directory, 'out')
-    const small = ['--quick', '--records', '20000', '--warm-up', '0.05', '--latency-records', '50', '--seconds', '5']
+    // Enough that a follower is told of the measured phase before that is over: some 50 ms of records.
+    const small = ['--quick', '--records', '200000', '--warm-up', '0.05', '--latency-records', '50', '--seconds', '5']
     const places = ['--data-dir', join(directory, 'data'), '--out', out]
     const { stdout } = await run(process.execPath, [join(packageRoot, 'bin/pagelog.cjs'), 'bench', ...small, ...places])
     expect(stdout).toContain('single-producer')
