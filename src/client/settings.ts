@@ -118,25 +118,19 @@ export const producerSettings = {
   compressionGzipLevel: {
     name: 'compression.gzip.level',
     type: 'int',
-    default: codecLevels.gzip.default,
-    min: codecLevels.gzip.min,
-    max: codecLevels.gzip.max,
+    ...codecLevels.gzip,
     doc: 'With compression.type=gzip: 1 (fastest) to 9 (smallest), -1: what zlib deems best, 6. Not 0.',
   },
   compressionLz4Level: {
     name: 'compression.lz4.level',
     type: 'int',
-    default: codecLevels.lz4.default,
-    min: codecLevels.lz4.min,
-    max: codecLevels.lz4.max,
+    ...codecLevels.lz4,
     doc: 'With compression.type=lz4; without effect: the fast mode is used at every level.',
   },
   compressionZstdLevel: {
     name: 'compression.zstd.level',
     type: 'int',
-    default: codecLevels.zstd.default,
-    min: codecLevels.zstd.min,
-    max: codecLevels.zstd.max,
+    ...codecLevels.zstd,
     doc: 'With compression.type=zstd: higher is smaller and slower, negative is faster still.',
   },
   lingerMs: {

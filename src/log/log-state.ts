@@ -166,4 +166,10 @@ export class LogState {
     }
     return this.isClosed ? new PagelogError('PAGELOG_CLOSED', 'log is closed', { path }) : undefined
   }
+
+  /** Throws the `refusal`, if there is one. */
+  assertOpen(): void {
+    const refusal = this.refusal()
+    if (refusal !== undefined) throw refusal
+  }
 }

@@ -64,19 +64,13 @@ export function statsOf(state: LogState): LogStats {
 
 /** The sum of what the logs of a directory say. */
 export function sumStats(logs: Iterable<LogStats>, damaged: number): LogDirectoryStats {
-  const sum = { logs: 0, damaged, size: 0, segments: 0, openSegments: 0, indexBytes: 0, producers: 0 }
-  const counted = { appends: 0, appendedBytes: 0, writes: 0, syncs: 0 }
+  const state = { size: 0, segments: 0, openSegments: 0, indexBytes: 0, producers: 0 }
+  const sum = { ...state, appends: 0, appendedBytes: 0, writes: 0, syncs: 0 }
+  const names = Object.keys(sum) as (keyof typeof sum)[]
+  let count = 0
   for (const log of logs) {
-    sum.logs++
-    sum.size += log.size
-    sum.segments += log.segments
-    sum.openSegments += log.openSegments
-    sum.indexBytes += log.indexBytes
-    sum.producers += log.producers
-    counted.appends += log.appends
-    counted.appendedBytes += log.appendedBytes
-    counted.writes += log.writes
-    counted.syncs += log.syncs
+    count++
+    for (const name of names) sum[name] += log[name]
   }
-  return { ...sum, ...counted }
+  return { logs: count, damaged, ...sum }
 }

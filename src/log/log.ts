@@ -253,8 +253,7 @@ export class Log {
    * rejects with PAGELOG_OFFSET_OUT_OF_RANGE, PAGELOG_STORAGE, PAGELOG_CLOSED, PAGELOG_CORRUPT.
    */
   slice(offset: number, maxBytes: number, options: SliceOptions = {}): Slice | Promise<Slice> {
-    const refusal = this.#state.refusal()
-    if (refusal !== undefined) throw refusal
+    this.#state.assertOpen()
     const { logStartOffset, logEndOffset } = this.#state
     if (!(offset >= logStartOffset && offset <= logEndOffset)) {
       const message = `offset ${offset} is outside of ${logStartOffset} to ${logEndOffset}`
@@ -278,13 +277,13 @@ export class Log {
 
   /** The first record whose timestamp is at least `timestampMs`; undefined when there is none. */
   async offsetForTime(timestampMs: number): Promise<TimestampOffset | undefined> {
-    this.#assertOpen()
+    this.#state.assertOpen()
     return await firstNotOlder(this.#state, timestampMs)
   }
 
   /** The record with the largest timestamp; undefined in an empty log. */
   async latestTimestampOffset(): Promise<TimestampOffset | undefined> {
-    this.#assertOpen()
+    this.#state.assertOpen()
     return await newest(this.#state)
   }
 
@@ -298,7 +297,7 @@ export class Log {
    * PAGELOG_CORRUPT, PAGELOG_STORAGE, PAGELOG_CLOSED.
    */
   async abortedTransactions(from: number, to: number): Promise<AbortedTransaction[]> {
-    this.#assertOpen()
+    this.#state.assertOpen()
     return await abortedTransactions(this.#state, from, to)
   }
 
@@ -312,7 +311,7 @@ export class Log {
    * PAGELOG_ABORTED, PAGELOG_STORAGE, PAGELOG_CLOSED.
    */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
-    this.#assertOpen()
+    this.#state.assertOpen()
     return await verifyOpen(this.#state, options)
   }
 
@@ -321,13 +320,13 @@ export class Log {
    * `LogDirectory.repair` and `repairLog` cut them out of a log that is closed. Errors: as `verify`, PAGELOG_DISK_FULL.
    */
   async repair(options: VerifyOptions = {}): Promise<RepairReport> {
-    this.#assertOpen()
+    this.#state.assertOpen()
     return await repairOpen(this.#state, this.#appender, options)
   }
 
   /** Resolves when everything visible now is on the device; then that is the recovery point. */
   async flush(): Promise<void> {
-    this.#assertOpen()
+    this.#state.assertOpen()
     await this.#flusher.flush(this.#state.logEndOffset)
   }
 
@@ -349,12 +348,11 @@ export class Log {
    * has changed), PAGELOG_ABORTED, PAGELOG_CORRUPT, PAGELOG_STORAGE, PAGELOG_CLOSED.
    */
   truncateTo(offset: number, options: EndOptions = {}): Promise<number> {
-    const writers = { appender: this.#appender, flusher: this.#flusher }
     const forget = (): void => {
       this.#reader.forget()
       this.#state.stopped() // who waits at the former end must not take what comes there for what comes next
     }
-    const cut = (): Promise<number> => truncateTo(this.#state, writers, offset, { ...options, forget })
+    const cut = (): Promise<number> => truncateTo(this.#state, this.#writers, offset, { ...options, forget })
     return this.compactor.exclusive(cut)
   }
 
@@ -458,11 +456,6 @@ export class Log {
   get #writers(): Writers {
     return { appender: this.#appender, flusher: this.#flusher }
   }
-
-  #assertOpen(): void {
-    const refusal = this.#state.refusal()
-    if (refusal !== undefined) throw refusal
-  }
 }
 
 /** A log as its readers see it. */
@@ -472,10 +465,7 @@ function readableOf(log: Log, state: LogState): ReadableLog {
     slice: (offset, maxBytes, options) => log.slice(offset, maxBytes, options),
     logStartOffset: () => log.logStartOffset,
     logEndOffset: () => log.highWatermark,
-    assertOpen: () => {
-      const refusal = state.refusal()
-      if (refusal !== undefined) throw refusal
-    },
+    assertOpen: () => state.assertOpen(),
     offsetForTime: (timestampMs) => log.offsetForTime(timestampMs),
     onChange: (listener) => {
       const unsubscribes = [log.onAppend(listener), state.onStop(listener)]

@@ -34,8 +34,7 @@ async function rebuild(
   appender: Pick<Appender, 'exclusive'>,
   report: VerifyReport,
 ): Promise<string[]> {
-  const refusal = state.refusal()
-  if (refusal !== undefined) throw refusal
+  state.assertOpen()
   const damaged = new Set(report.problems.map(({ path }) => path))
   const rebuilt: string[] = []
   for (const segment of state.segments.all) {

@@ -150,8 +150,7 @@ export class RecordAppender {
     try {
       if (durability !== 'os' && durability !== 'fsync') throw invalidDurability(durability)
       if (signal?.aborted) throw abortError(signal, 'append was aborted before it began: nothing is appended')
-      const refusal = this.#state.refusal()
-      if (refusal !== undefined) throw refusal
+      this.#state.assertOpen()
       const appended =
         what instanceof Uint8Array ? this.#appendBytes(what, options) : this.#appendRecords(what, options)
       return signal === undefined ? appended : unlessAborted(appended, signal, STILL_APPENDED)
@@ -202,8 +201,7 @@ export class RecordAppender {
     this.#waitingBytes += size
     const look = async (): Promise<void> => this.#onSettled(size)
     return this.#turns.take(look, () => {
-      const refusal = this.#state.refusal()
-      if (refusal !== undefined) throw refusal
+      this.#state.assertOpen()
       return this.#encodeAll(copies, options)
     })
   }

@@ -155,7 +155,6 @@ async function tidyStart(state: LogState): Promise<void> {
 
 /** Throws when the log was closed or failed meanwhile, or nobody wants the change any more. */
 export function assertCanChange(state: LogState, signal: AbortSignal | undefined): void {
-  const refusal = state.refusal()
-  if (refusal !== undefined) throw refusal
+  state.assertOpen()
   if (signal?.aborted) throw abortError(signal, 'it was aborted before it began: nothing has changed')
 }

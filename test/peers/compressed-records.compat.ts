@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Admin, Consumer, Producer } from '../../src/client/index.ts'
 import { nodeEnv } from '../../src/env/index.ts'
-import { type CodecName, codecName, codecNumber, loadCodec } from '../../src/record/index.ts'
+import { type CodecName, codecName } from '../../src/record/index.ts'
 import { startBroker, type TestBroker } from '../../src/testing/index.ts'
+import { hasZstd } from '../zstd.ts'
 import { consoleConsume, consoleProduce } from './kafka-tools.ts'
 import { kcat, kcatRead } from './kcat.ts'
 import { endOffsets, type PlainRecord, readTopic } from './records.ts'
@@ -16,10 +17,6 @@ const COMPRESSORS: readonly CodecName[] = ['gzip', 'snappy', 'lz4', 'zstd']
 
 let broker: TestBroker
 let bootstrap: string
-const hasZstd = await loadCodec(codecNumber('zstd')).then(
-  () => true,
-  () => false,
-)
 const codecs = COMPRESSORS.filter((name) => name !== 'zstd' || hasZstd)
 
 beforeAll(async () => {
@@ -97,21 +94,19 @@ describe.each(codecs)('%s', (codec) => {
   })
 })
 
-test.runIf(!hasZstd)(
-  'zstd, where Node has none, is stored by a broker that trusts headers; our consumer names the package',
-  async () => {
-    const trusting = await startBroker({ settings: { produceCheckCompressed: 'header' } })
-    try {
-      await kcat(trusting.bootstrap, ['-P', '-t', 'foreign', '-z', 'zstd'], lines)
-      expect(valuesOf(await kcatRead(trusting.bootstrap, 'foreign'))).toEqual(values)
-      await using consumer = new Consumer({ bootstrap: trusting.bootstrap, env: nodeEnv() })
-      consumer.assign([{ topic: 'foreign', partition: 0, offset: 0 }])
-      await expect(consumer.nextBatch()).rejects.toMatchObject({
-        code: 'PAGELOG_UNSUPPORTED',
-        message: expect.stringContaining('npm install zstd-napi'),
-      })
-    } finally {
-      await trusting.close()
-    }
-  },
-)
+test('zstd is stored by a broker that trusts headers; where Node has none our consumer names the package', async () => {
+  const trusting = await startBroker({ settings: { produceCheckCompressed: 'header' } })
+  try {
+    await kcat(trusting.bootstrap, ['-P', '-t', 'foreign', '-z', 'zstd'], lines)
+    expect(valuesOf(await kcatRead(trusting.bootstrap, 'foreign'))).toEqual(values)
+    await using consumer = new Consumer({ bootstrap: trusting.bootstrap, env: nodeEnv() })
+    consumer.assign([{ topic: 'foreign', partition: 0, offset: 0 }])
+    if (hasZstd) return expect((await consumer.nextBatch())?.recordCount).toBeGreaterThan(0)
+    await expect(consumer.nextBatch()).rejects.toMatchObject({
+      code: 'PAGELOG_UNSUPPORTED',
+      message: expect.stringContaining('npm install zstd-napi'),
+    })
+  } finally {
+    await trusting.close()
+  }
+})

@@ -5,16 +5,13 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Admin } from '../../src/client/index.ts'
-import { codecNumber, loadCodec } from '../../src/record/index.ts'
+import { codecNumber } from '../../src/record/index.ts'
 import { startBroker, type TestBroker } from '../../src/testing/index.ts'
+import { hasZstd } from '../zstd.ts'
 import { consoleConsume, consoleProduce, tool } from './kafka-tools.ts'
 import { kcat, kcatRead } from './kcat.ts'
 import { storedBatches } from './stored-batches.ts'
 
-const hasZstd = await loadCodec(codecNumber('zstd')).then(
-  () => true,
-  () => false,
-)
 const codecs = ['gzip', 'snappy', 'lz4', ...(hasZstd ? (['zstd'] as const) : [])] as const
 /** Every producer's codec meets every topic's once. */
 const pairs = codecs.map((from, i) => [from, codecs[(i + 1) % codecs.length]!] as const)

@@ -145,8 +145,7 @@ export class Compactor {
   async #seal(): Promise<void> {
     const { state, appender } = this.#parts
     await state.structure.run(async () => {
-      const refusal = state.refusal()
-      if (refusal !== undefined) throw refusal
+      state.assertOpen()
       await appender.exclusive(() => appender.roll())
     })
   }
@@ -236,8 +235,7 @@ export class Compactor {
     if (cleaned === undefined) return output
     await state.structure.run(async () => {
       try {
-        const refusal = state.refusal()
-        if (refusal !== undefined) throw refusal
+        state.assertOpen()
         if (signal.aborted) throw abortError(signal, 'compaction was aborted')
         assertStillThere(state, group)
       } catch (error) {
