@@ -46,8 +46,7 @@ describe('createReadStream', () => {
     }
     const stream = log.createReadStream({ maxBytes: 1, highWaterMark: 25 })
     stream.read(0)
-    await settled()
-    expect(stream.readableLength).toBe(25)
+    await vi.waitFor(() => expect(stream.readableLength).toBe(25))
     const before = taken
     await settled()
     expect(taken).toBe(before)
