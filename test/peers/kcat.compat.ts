@@ -262,6 +262,9 @@ describe('compressed batches', () => {
     const records = await kcatRead(bootstrap, topic)
     expect(records.map(({ value }) => `${value}\n`).join('')).toBe(sent)
     const stored = storedBatches(join(broker.directory, `${topic}-0`))
-    expect(new Set(stored.map(({ compression }) => compression))).toEqual(new Set([code]))
+    // A batch that would not get smaller, of one record say, librdkafka sends as it is.
+    const kinds = stored.map(({ compression }) => compression)
+    expect(kinds).toContain(code)
+    expect(kinds.filter((kind) => kind !== code && kind !== 0)).toEqual([])
   })
 })
