@@ -1,15 +1,16 @@
 /** `pagelog bench`: runs it, prints the table, writes JSON and report. Ctrl-C ends it with what there is by then. */
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { runBench } from './bench.ts'
 import { formatSeconds, Progress } from './measure/progress.ts'
 import { type CommandLine, readCommandLine, USAGE, UsageError } from './options.ts'
 import { abortOnSignals } from './process/signals.ts'
+import { writeOutputs } from './report/outputs.ts'
 import { formatTable } from './report/table.ts'
-import type { BenchResult } from './result.ts'
 
 /** Exit status: 0 when all was measured, 1 when something failed or was cut short, 2 for a wrong command line. */
 export async function main(argv: readonly string[]): Promise<number> {
+  // Its own measurements, its own options.
+  if (argv[0] === 'compression') return (await import('./compression/command.ts')).compressionCommand(argv.slice(1))
   let commandLine: CommandLine | undefined
   try {
     commandLine = readCommandLine(argv)
@@ -43,7 +44,9 @@ async function measure(commandLine: CommandLine, argv: readonly string[]): Promi
     const toStandardOutput = commandLine.json === '-'
     const report = toStandardOutput ? process.stderr : process.stdout
     report.write(`\n${formatTable(result)}\n\n`)
-    const places = await writeResult(result, commandLine)
+    // Charts take a while to load: only now.
+    const { renderReport } = await import('./report/html.ts')
+    const places = writeOutputs(commandLine, result, await renderReport(result))
     for (const place of places) report.write(`${place}\n`)
     report.write(`${formatSeconds((performance.now() - startedMs) / 1000)} in all\n`)
     return result.complete ? 0 : 1
@@ -53,24 +56,4 @@ async function measure(commandLine: CommandLine, argv: readonly string[]): Promi
   } finally {
     signals.close()
   }
-}
-
-/** Returns the lines that say what was written where. */
-async function writeResult(result: BenchResult, { out, json, html }: CommandLine): Promise<string[]> {
-  const stamp = result.startedAt.slice(0, 19).replaceAll(/[:T]/g, '-')
-  const folder = resolve(out ?? join('tmp/bench', stamp))
-  const text = `${JSON.stringify(result, null, 1)}\n`
-  const lines: string[] = []
-  if (json === '-') process.stdout.write(text)
-  else lines.push(`result  ${write(resolve(json ?? join(folder, 'result.json')), text)}`)
-  // Charts take a while to load: only now.
-  const { renderReport } = await import('./report/html.ts')
-  lines.push(`report  ${write(resolve(html ?? join(folder, 'report.html')), await renderReport(result))}`)
-  return lines
-}
-
-function write(path: string, text: string): string {
-  mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(path, text)
-  return path
 }

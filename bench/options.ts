@@ -7,6 +7,7 @@ import { allTests, type TestId } from './result.ts'
 export const USAGE = `pagelog bench [options]
 
 Measures pagelog's broker with pagelog's client, each in a process of its own, beside probes of what this machine can do.
+Codecs, and producers that compress: pagelog bench compression --help
 
   --tests A,B        of ${allTests.join(', ')}  (all)
   --against kafka    Apache Kafka beside it in the same run: with its own perf tools, and with our client (needs Java, Maven)

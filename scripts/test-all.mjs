@@ -43,12 +43,14 @@ function prepareFaults() {
   ])
 }
 
-/** kcat and a JDK with Maven. */
+/** kcat, a JDK with Maven, Go, and Python with pip; npm brings the other Nodes. */
 function preparePeers() {
   return install([
     ['kcat', 'kcat'],
     ['mvn', 'maven'],
     ['javac', 'default-jdk-headless'],
+    ['go', 'golang-go'],
+    ['pip3', 'python3-pip'],
   ])
 }
 

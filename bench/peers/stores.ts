@@ -2,46 +2,20 @@
  * classic-level (LevelDB) and lmdb, laid by npm in a cache outside the repository on first use: their own prebuilt
  * binaries, no install script is run. Their versions are pinned in peers/stores/package.json.
  */
-import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { runToEnd } from '../process/children.ts'
-import { cacheDirectory, packageRoot } from '../process/package-root.ts'
-
-const peer = join(packageRoot, 'bench/peers/stores')
-
-/** Where they are, or would be: a directory of its own for every set of versions. */
-function storesDirectory(): string | undefined {
-  const pinned = join(peer, 'package.json')
-  if (!existsSync(pinned)) return undefined
-  const stamp = createHash('sha256').update(readFileSync(pinned)).digest('hex').slice(0, 12)
-  return join(cacheDirectory(), `stores-${stamp}`)
-}
+import { installPackages, packagesDirectory } from './npm-packages.ts'
 
 /** The directory that `loadStore` takes, when they were installed before. */
 export function installedStores(): string | undefined {
-  const directory = storesDirectory()
+  const directory = packagesDirectory('stores')
   return directory !== undefined && existsSync(join(directory, 'node_modules')) ? directory : undefined
 }
 
 /** Installs them unless they are there; the directory that `loadStore` takes. */
-export async function installStores(signal?: AbortSignal): Promise<string> {
-  const directory = storesDirectory()
-  if (directory === undefined) throw new Error(`${peer} is missing: peers are measured from the repository`)
-  if (existsSync(join(directory, 'node_modules'))) return directory
-  const fresh = `${directory}.${process.pid}`
-  mkdirSync(fresh, { recursive: true })
-  try {
-    copyFileSync(join(peer, 'package.json'), join(fresh, 'package.json'))
-    const args = ['install', '--ignore-scripts', '--no-package-lock', '--no-audit', '--no-fund', '--loglevel=error']
-    await runToEnd('npm (fetching classic-level and lmdb)', { command: 'npm', args, cwd: fresh }, signal)
-    // Renamed when complete; another process may have been first.
-    if (!existsSync(directory)) renameSync(fresh, directory)
-  } finally {
-    rmSync(fresh, { recursive: true, force: true })
-  }
-  return directory
+export function installStores(signal?: AbortSignal): Promise<string> {
+  return installPackages('stores', signal)
 }
 
 /** A package of theirs, untyped: whoever asks states the little of it that is used. */

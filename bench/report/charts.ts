@@ -7,9 +7,9 @@ import * as echarts from 'echarts'
 import { formatRate } from '../measure/progress.ts'
 import { type BenchResult, type TestId, variantName } from '../result.ts'
 
-type Option = echarts.EChartsOption
+export type Option = echarts.EChartsOption
 
-interface Palette {
+export interface Palette {
   readonly text: string
   readonly faint: string
   readonly line: string
@@ -49,7 +49,7 @@ const WIDTH = 520
 const FONT = 'ui-sans-serif, system-ui, sans-serif'
 
 /** Both drawings of a chart, one above the other: the style sheet hides one. */
-function draw(height: number, option: (palette: Palette) => Option, label: string): string {
+export function draw(height: number, option: (palette: Palette) => Option, label: string): string {
   const one = (palette: Palette, name: string) => {
     const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height })
     chart.setOption({ animation: false, textStyle: { fontFamily: FONT, color: palette.text }, ...option(palette) })
@@ -60,7 +60,7 @@ function draw(height: number, option: (palette: Palette) => Option, label: strin
   return one(light, 'on-light') + one(dark, 'on-dark')
 }
 
-function valueAxis(palette: Palette, format: (value: number) => string) {
+export function valueAxis(palette: Palette, format: (value: number) => string) {
   return {
     type: 'value' as const,
     axisLabel: { color: palette.faint, fontSize: 12, formatter: format },

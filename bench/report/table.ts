@@ -68,7 +68,7 @@ export function formatRatio(ratio: RatioResult): string {
   return `${what}${ratio.ratio.toFixed(2)} ×`
 }
 
-function alignColumns(rows: string[][]): string[] {
+export function alignColumns(rows: string[][]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
   return rows.map((row) =>
     row

@@ -15,6 +15,8 @@ const ANSWER_MS_MAX = 10_000
 
 export interface PagelogOptions extends TargetOptions {
   readonly signal?: AbortSignal
+  /** The node that runs it, by default ours. */
+  readonly node?: string
 }
 
 /** What is not the default, and why. */
@@ -44,7 +46,7 @@ export function launchPagelog(options: PagelogOptions, port: number): Target {
   const settings = settingsOf(options)
   const overrides = Object.entries(settings).flatMap(([name, value]) => ['--override', `${name}=${value}`])
   const child = new Child('the pagelog broker', {
-    command: process.execPath,
+    command: options.node ?? process.execPath,
     args: [
       ...(options.runtimeFlags ?? []),
       join(packageRoot, 'bin/pagelog.cjs'),

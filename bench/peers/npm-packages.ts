@@ -1,0 +1,48 @@
+/**
+ * Packages of npm that are measured beside ours, laid in the cache outside the repository on first use: one directory
+ * for every text of the package.json that pins them. No install script is run.
+ */
+import { createHash } from 'node:crypto'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { runToEnd } from '../process/children.ts'
+import { cacheDirectory, packageRoot } from '../process/package-root.ts'
+
+const peers = join(packageRoot, 'bench/peers')
+
+/** Where the packages of bench/peers/`name` are, or would be; undefined in a package that was shipped without them. */
+export function packagesDirectory(name: string): string | undefined {
+  const pinned = join(peers, name, 'package.json')
+  if (!existsSync(pinned)) return undefined
+  const stamp = createHash('sha256').update(readFileSync(pinned)).digest('hex').slice(0, 12)
+  return join(cacheDirectory(), `${name}-${stamp}`)
+}
+
+/** Installs them unless they are there; their directory. */
+export async function installPackages(name: string, signal?: AbortSignal): Promise<string> {
+  const directory = packagesDirectory(name)
+  if (directory === undefined) throw new Error(`bench/peers/${name} is missing: peers are measured from the repository`)
+  if (existsSync(join(directory, 'node_modules'))) return directory
+  const fresh = `${directory}.${process.pid}`
+  mkdirSync(fresh, { recursive: true })
+  try {
+    copyFileSync(join(peers, name, 'package.json'), join(fresh, 'package.json'))
+    const args = ['install', '--ignore-scripts', '--no-package-lock', '--no-audit', '--no-fund', '--loglevel=error']
+    await runToEnd(`npm (fetching ${name})`, { command: 'npm', args, cwd: fresh }, signal)
+    // Renamed when complete; another process may have been first.
+    if (!existsSync(directory)) renameSync(fresh, directory)
+  } finally {
+    rmSync(fresh, { recursive: true, force: true })
+  }
+  return directory
+}
+
+/** A node of another major version, by npx, which keeps it in npm's own cache. */
+export async function nodeOfMajor(major: number, signal?: AbortSignal): Promise<string> {
+  if (process.versions.node.startsWith(`${major}.`)) return process.execPath
+  const args = ['--yes', '--package', `node@${major}`, 'node', '-p', 'process.execPath']
+  const lines = await runToEnd(`npx (node ${major})`, { command: 'npx', args }, signal)
+  const path = lines.split('\n').at(-1)!.trim()
+  if (!existsSync(path)) throw new Error(`npx gave no node ${major}`)
+  return path
+}
