@@ -6,6 +6,7 @@ export default defineConfig({
     include: ['test/**/*.compat.ts'],
     testTimeout: 180_000,
     hookTimeout: 300_000,
+    expect: { poll: { timeout: 15_000, interval: 20 } },
     pool: 'forks',
     fileParallelism: false,
     reporters: ['default'],

@@ -5,3 +5,6 @@ export const hasZstd: boolean = await loadCodec(Compression.ZSTD).then(
   () => true,
   () => false,
 )
+
+// A run that is there for zstd's sake (test/peers/zstd.compat.ts) is none without it.
+if (process.env.PAGELOG_TEST_NEEDS_ZSTD !== undefined && !hasZstd) throw new Error('zstd is not at hand')

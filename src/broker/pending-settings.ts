@@ -30,7 +30,7 @@ export const pendingBrokerSettings: ReadonlySet<string> = new Set(
     group.streams.min.session.timeout.ms group.streams.num.standby.replicas group.streams.session.timeout.ms
     initial.broker.registration.timeout.ms inter.broker.listener.name kafka.metrics.polling.interval.secs
     kafka.metrics.reporters leader.imbalance.check.interval.seconds listener.security.protocol.map
-    log.dir.failure.timeout.ms log.flush.offset.checkpoint.interval.ms log.flush.scheduler.interval.ms
+    log.dir.failure.timeout.ms
     log.flush.start.offset.checkpoint.interval.ms log.local.retention.bytes log.local.retention.ms
     max.connection.creation.rate max.connections.per.ip.overrides max.incremental.fetch.session.cache.slots
     max.request.partition.size.limit metadata.log.dir metadata.log.max.record.bytes.between.snapshots

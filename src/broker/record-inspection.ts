@@ -19,6 +19,7 @@ import {
   decompressBatch,
   maxTimestamp,
   RecordCursor,
+  reusedMemory,
   setMaxTimestamp,
 } from '../record/index.ts'
 
@@ -61,6 +62,9 @@ export interface InspectionCodecs {
 
 const NO_TIMESTAMP = -1
 const cursor = new RecordCursor()
+/** Of batches as large as Kafka allows by default, and as they usually compress; others get memory of their own. */
+const KEPT_BYTES_MAX = 2 * 1024 * 1024
+const reused = reusedMemory(KEPT_BYTES_MAX)
 
 /** Requires a whole batch of one of the two codecs' kind, its header and CRC checked. */
 export function inspect(batch: Uint8Array, rules: InspectionRules, { from, to }: InspectionCodecs): Inspection {
@@ -69,7 +73,9 @@ export function inspect(batch: Uint8Array, rules: InspectionRules, { from, to }:
   let verdict: BatchVerdict | undefined
   try {
     if (compression(batch, 0) !== Compression.NONE) {
-      plain = decompressBatch(batch, from, rules.maxBytes)
+      // What is to be appended must stay; what is only looked at need not.
+      const memory = from !== to && to.compression === Compression.NONE ? undefined : reused
+      plain = decompressBatch(batch, from, rules.maxBytes, memory)
       verdict = checkRecords(plain, rules)
       if (verdict === undefined && rules.times !== undefined) maxTimestampMs = newest
     }

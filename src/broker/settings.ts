@@ -10,7 +10,6 @@
  */
 import { resolveSettings, type Setting, type SettingsOf, type SettingsTable } from '../base/index.ts'
 import { type LogDirectorySettings, logDirectorySettings } from '../log/index.ts'
-import { DECOMPRESSED_BATCH_BYTES_MAX } from '../record/index.ts'
 import { type TopicSettingKey, type TopicSettings, topicSettings } from './topic-settings.ts'
 
 /** The broker setting that gives a topic setting's default: same type and bounds under its own name. */
@@ -199,19 +198,20 @@ export const brokerSettings = {
     oneOf: ['full', 'header'],
     doc: 'How far compressed batches of producers are checked. full decompresses them, as Kafka does: nobody else can refuse a batch at which every consumer of the partition would stop. header trusts producers and saves that work; batches are still opened where the topic is compacted or compression.type asks for another codec.',
   },
-  decompressedBatchMaxBytes: {
-    name: 'pagelog.decompressed.batch.max.bytes',
-    type: 'int',
-    default: DECOMPRESSED_BATCH_BYTES_MAX,
-    min: 1048576,
-    doc: 'A batch whose records decompress to more is refused with MESSAGE_TOO_LARGE, and all that are checked at the same time take no more together.',
-  },
   compressionWorkerMinBytes: {
     name: 'pagelog.compression.worker.min.bytes',
     type: 'int',
     default: 131072,
     min: 0,
     doc: 'Batches of at least so many decompressed bytes are checked by worker threads, smaller ones on the event loop, which takes some 0.3 ms for 128 KiB. Batches that are compressed again go to a worker from an eighth of this on.',
+  },
+  logFlushSchedulerIntervalMs: {
+    name: 'log.flush.scheduler.interval.ms',
+    type: 'long',
+    default: topicSettings.flushMs.default,
+    defaultText: topicSettings.flushMs.defaultText,
+    min: 0,
+    doc: 'Default of the topic setting flush.ms where log.flush.interval.ms is not given. Nothing else has to be scheduled: each log syncs by a timer of its own.',
   },
   clusterId: {
     name: 'pagelog.cluster.id',
@@ -234,6 +234,8 @@ export function resolveBrokerSettings(given: Partial<BrokerSettings> = {}): Brok
 export function topicDefaultsOf(settings: BrokerSettings, kafkaDefaults: TopicSettings): TopicSettings {
   const defaults: Record<string, unknown> = { ...kafkaDefaults }
   for (const [topicKey, brokerKey] of Object.entries(brokerKeyOfTopicSetting)) defaults[topicKey] = settings[brokerKey]
+  const isGiven = settings.logFlushIntervalMs !== topicSettings.flushMs.default
+  if (!isGiven) defaults.flushMs = settings.logFlushSchedulerIntervalMs
   return defaults as TopicSettings
 }
 

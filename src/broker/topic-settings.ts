@@ -5,7 +5,6 @@
  */
 import { defaultsOf, parseSetting, type Setting, type SettingsOf, type SettingValue } from '../base/index.ts'
 import { type LogSettings, logSettings } from '../log/index.ts'
-import { codecLevels } from '../record/index.ts'
 
 const NEVER = Number.MAX_SAFE_INTEGER
 const NEVER_TEXT = '9223372036854775807'
@@ -42,25 +41,6 @@ const compressionSettings = {
     default: 'producer',
     oneOf: ['uncompressed', 'zstd', 'lz4', 'snappy', 'gzip', 'producer'],
     doc: 'The codec that batches are stored in; producer leaves them as they were sent. Batches in another codec are decompressed and compressed again, in a worker thread.',
-  },
-  compressionGzipLevel: {
-    name: 'compression.gzip.level',
-    type: 'int',
-    ...codecLevels.gzip,
-    noneOf: [0],
-    doc: 'Level for batches that the broker compresses with gzip: 1 (fast) to 9 (small), -1 what zlib takes for the best of both.',
-  },
-  compressionLz4Level: {
-    name: 'compression.lz4.level',
-    type: 'int',
-    ...codecLevels.lz4,
-    doc: 'Without effect: the library has the fast level of lz4 only.',
-  },
-  compressionZstdLevel: {
-    name: 'compression.zstd.level',
-    type: 'int',
-    ...codecLevels.zstd,
-    doc: 'Level for batches that the broker compresses with zstd: higher is smaller and slower.',
   },
 } as const
 

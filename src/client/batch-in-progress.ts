@@ -80,7 +80,8 @@ export class BatchInProgress {
     this.#packed = packed
     this.holdsWriter = false
     this.roomBytes = packed.buffer.byteLength
-    this.finished = undefined
+    // Made of a header with these producer fields: it is as it must be until they change.
+    this.finished = packed
     memory.charge(this.roomBytes)
   }
 

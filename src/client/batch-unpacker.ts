@@ -16,6 +16,8 @@ import {
   type LegacyConversion,
   loadCodec,
   loadedCodec,
+  type Memory,
+  reusedMemory,
 } from '../record/index.ts'
 import type { CodecRunner } from './codec-runner.ts'
 import { Fifo } from './fifo.ts'
@@ -55,6 +57,8 @@ export interface UnpackerOptions {
   readonly bytesMax: number
   readonly aheadBytesMax: number
   readonly checkCrcs: boolean
+  /** What `unpackNow` has given is done with when it is called again. */
+  readonly reusesMemory: boolean
   /** A job has ended. */
   onReady(): void
 }
@@ -64,9 +68,11 @@ export class BatchUnpacker {
   readonly #sources = new Fifo<UnpackSource>()
   /** Of jobs under way, the most that they may give; of results not handed out, their buffers. */
   #aheadBytes = 0
+  readonly #memory: Memory | undefined
 
   constructor(options: UnpackerOptions) {
     this.#options = options
+    this.#memory = options.reusesMemory ? reusedMemory(HERE_BYTES_MAX) : undefined
   }
 
   get aheadBytes(): number {
@@ -102,13 +108,17 @@ export class BatchUnpacker {
    * been loaded. Throws PAGELOG_CORRUPT, PAGELOG_TOO_LARGE, PAGELOG_UNSUPPORTED.
    */
   unpackNow(part: PackedPart): PlainBatch | undefined {
+    return this.#unpackHere(part, this.#memory)
+  }
+
+  #unpackHere(part: PackedPart, memory: Memory | undefined): PlainBatch | undefined {
     const codec = loadedCodec(part.codec)
     if (part.isOld || codec === undefined || this.isLarge(part.codec, part.size)) return undefined
     const { bytesMax, runner } = this.#options
     const hereMax = runner.hasWorkers ? Math.min(bytesMax, HERE_BYTES_MAX) : bytesMax
     try {
       const packed = part.bytes.subarray(part.at, part.at + part.size)
-      return { batch: decompressBatch(packed, codec, hereMax), size: part.size }
+      return { batch: decompressBatch(packed, codec, hereMax, memory), size: part.size }
     } catch (error) {
       if (hereMax < bytesMax && hasCode(error, 'PAGELOG_TOO_LARGE')) return undefined
       throw error
@@ -164,7 +174,8 @@ export class BatchUnpacker {
     const codec = await loadCodec(part.codec)
     if (!runner.hasWorkers) return { batch: decompressBatch(packed, codec, maxBytes), size }
     if (!this.isLarge(part.codec, size)) {
-      const plain = this.unpackNow({ ...part, bytes: packed, at: 0 })
+      // It waits for the application while others are unpacked.
+      const plain = this.#unpackHere({ ...part, bytes: packed, at: 0 }, undefined)
       if (plain !== undefined) return plain
     }
     const input: DecompressJob = { batch: packed, maxBytes }

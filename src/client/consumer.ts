@@ -93,6 +93,7 @@ export class Consumer implements AsyncIterable<ConsumedBatch>, AsyncDisposable {
       bytesMax: settings.decompressedBatchMaxBytes,
       aheadBytesMax: settings.prefetchBytes,
       checkCrcs: settings.checkCrcs,
+      reusesMemory: settings.reuseBuffers,
       onReady: () => this.#wake(),
     })
     const fetching = { assignment: this.#assignment, unpacker, onChange: () => this.#go() }

@@ -51,7 +51,7 @@ export {
   type DecompressJob,
 } from './codec-work.ts'
 export { compressBatch, DECOMPRESSED_BATCH_BYTES_MAX, decompressBatch } from './compression/batch-compression.ts'
-export type { Codec, CodecLevels, CodecName } from './compression/codec.ts'
+export { type Codec, type CodecLevels, type CodecName, type Memory, reusedMemory } from './compression/codec.ts'
 export {
   checkLevel,
   codecLevels,

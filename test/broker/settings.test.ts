@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { Setting } from '../../src/base/index.ts'
 import { Broker, brokerSettings, readSettings, topicSettings } from '../../src/broker/index.ts'
+import { resolveBrokerSettings, topicDefaultsOf } from '../../src/broker/settings.ts'
+import { topicDefaults } from '../../src/broker/topic-settings.ts'
 import { nodeEnv } from '../../src/env/index.ts'
 
 const map = (entries: Record<string, string>) => new Map(Object.entries(entries))
@@ -80,5 +82,19 @@ describe('listeners', () => {
   ])('%s is refused', async (text) => {
     const start = Broker.start({ env: nodeEnv(), settings: { listeners: text.split(','), logDir: '/nonexistent' } })
     await expect(start).rejects.toMatchObject({ code: 'PAGELOG_INVALID_SETTING' })
+  })
+})
+
+describe('log.flush.scheduler.interval.ms', () => {
+  test('is the default of flush.ms where log.flush.interval.ms is not given', () => {
+    const flushMsOf = (entries: Record<string, string>): number => {
+      const { settings, warnings } = readSettings({ file: map(entries) })
+      expect(warnings).toEqual([])
+      return topicDefaultsOf(resolveBrokerSettings(settings), topicDefaults).flushMs
+    }
+    expect(flushMsOf({})).toBe(topicSettings.flushMs.default)
+    expect(flushMsOf({ 'log.flush.scheduler.interval.ms': '2000' })).toBe(2000)
+    expect(flushMsOf({ 'log.flush.scheduler.interval.ms': '2000', 'log.flush.interval.ms': '500' })).toBe(500)
+    expect(flushMsOf({ 'log.flush.offset.checkpoint.interval.ms': '5000' })).toBe(topicSettings.flushMs.default)
   })
 })

@@ -1,5 +1,5 @@
 /** Compression when things go wrong: jobs that end late, out of order or not at all; damaged batches and bombs. */
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { PagelogError } from '../../src/base/index.ts'
 import {
   type ConsumedBatch,
@@ -23,6 +23,7 @@ import {
   setCrc,
 } from '../../src/record/index.ts'
 import * as golden from '../record/compression/golden.ts'
+import { waitFor } from '../wait-for.ts'
 import { batchWith, markerBatch } from './batches.ts'
 import { FakeBroker } from './fake-broker.ts'
 import { HeldWorkers } from './held-workers.ts'
@@ -72,7 +73,7 @@ describe('producer', () => {
       for (const value of values) {
         const before = workers.asked
         deliveries.push(producer.send({ topic: 't', value }).then(undefined, (error: unknown) => error))
-        await vi.waitFor(() => expect(workers.asked).toBe(before + 1))
+        await waitFor(() => expect(workers.asked).toBe(before + 1))
       }
       return deliveries
     }
@@ -138,7 +139,7 @@ describe('producer', () => {
   test('at most sixteen jobs of a producer wait in the pool', async () => {
     const { workers, producer, storedValues } = await producing({ batchBytes: 200 })
     for (let i = 0; i < 60; i++) producer.send({ topic: 't', value: `${i}`.padEnd(100) })
-    await vi.waitFor(() => expect(workers.jobs.length).toBe(16))
+    await waitFor(() => expect(workers.jobs.length).toBe(16))
     await new Promise((go) => setTimeout(go, 20))
     expect(workers.asked).toBe(16)
     workers.release()
@@ -161,7 +162,7 @@ describe('producer', () => {
     expect(await late).toMatchObject({ code: 'PAGELOG_TIMED_OUT' })
     expect(producer.stats.bufferBytesUsed).toBeGreaterThan(0)
     workers.release()
-    await vi.waitFor(() => expect(producer.stats.bufferBytesUsed).toBe(0))
+    await waitFor(() => expect(producer.stats.bufferBytesUsed).toBe(0))
     await producer.send({ topic: 't', value: 'next' })
     expect(storedValues()).toEqual(['next'])
   })
@@ -172,7 +173,7 @@ describe('producer', () => {
     await producer.close({ timeoutMs: 20 })
     expect(await lost).toMatchObject({ code: 'PAGELOG_CLOSED' })
     workers.release()
-    await vi.waitFor(() => expect(producer.stats.bufferBytesUsed).toBe(0))
+    await waitFor(() => expect(producer.stats.bufferBytesUsed).toBe(0))
   })
 
   test('a batch that is sent again has the same bytes', async () => {
@@ -261,20 +262,20 @@ describe('consumer', () => {
   test('a small batch that holds much goes to a worker', async () => {
     const { workers, consumer } = await consuming([bigBatch(3_000_000)])
     const next = consumer.nextBatch()
-    await vi.waitFor(() => expect(workers.jobs.map(({ name }) => name)).toEqual(['decompress']))
+    await waitFor(() => expect(workers.jobs.map(({ name }) => name)).toEqual(['decompress']))
     workers.release()
     expect((await next)!.sizeInBytes).toBeGreaterThan(3_000_000)
   })
 
   test('a batch of an unusual ratio is unpacked with all the room only when its turn has come', async () => {
     const { workers, consumer } = await consuming([packed('a'), bigBatch(8_000_000)], inWorkers)
-    await vi.waitFor(() => expect(workers.jobs.length).toBe(2))
+    await waitFor(() => expect(workers.jobs.length).toBe(2))
     const bounds = workers.jobs.map(({ input }) => input.maxBytes!)
     expect(Math.max(...bounds)).toBeLessThan(1_000_000)
     for (const { end } of workers.jobs.splice(0)) end()
     expect(valuesOf(await consumer.nextBatch())).toEqual(['a'])
     const next = consumer.nextBatch()
-    await vi.waitFor(() => expect(workers.jobs.map(({ input }) => input.maxBytes)).toEqual([32 * 1024 * 1024]))
+    await waitFor(() => expect(workers.jobs.map(({ input }) => input.maxBytes)).toEqual([32 * 1024 * 1024]))
     workers.release()
     expect((await next)!.sizeInBytes).toBeGreaterThan(8_000_000)
   })
@@ -282,12 +283,12 @@ describe('consumer', () => {
   test('batches are unpacked ahead, within the prefetch bytes, and handed out in order', async () => {
     const batches = Array.from({ length: 12 }, (_, i) => packed(`${i}`))
     const { workers, consumer } = await consuming(batches, { ...inWorkers, prefetchBytes: 4 * 65_536 })
-    await vi.waitFor(() => expect(workers.jobs.length).toBe(4))
+    await waitFor(() => expect(workers.jobs.length).toBe(4))
     await new Promise((go) => setTimeout(go, 20))
     expect(workers.asked).toBe(4)
     for (const { end } of workers.jobs.splice(0).reverse()) end()
     // What they hold is less than what they might have held: there is room for more.
-    await vi.waitFor(() => expect(workers.asked).toBeGreaterThan(4))
+    await waitFor(() => expect(workers.asked).toBeGreaterThan(4))
     workers.release()
     const values: string[] = []
     while (values.length < 12) values.push(...valuesOf(await consumer.nextBatch()))
@@ -296,7 +297,7 @@ describe('consumer', () => {
 
   test('after a worker has died its batch is tried again', async () => {
     const { workers, consumer } = await consuming([packed('a')], inWorkers)
-    await vi.waitFor(() => expect(workers.jobs.length).toBe(1))
+    await waitFor(() => expect(workers.jobs.length).toBe(1))
     workers.jobs.shift()!.end(crashed())
     await expect(consumer.nextBatch()).rejects.toMatchObject({ code: 'PAGELOG_WORKER', offset: 0 })
     workers.release()
@@ -306,7 +307,7 @@ describe('consumer', () => {
   test('seeking away from a batch that is being unpacked goes on there', async () => {
     const { workers, consumer } = await consuming([packed('a'), packed('b')], { ...inWorkers, prefetchBytes: 1 })
     const next = consumer.nextBatch()
-    await vi.waitFor(() => expect(workers.jobs.length).toBe(1))
+    await waitFor(() => expect(workers.jobs.length).toBe(1))
     consumer.seek('t', 0, 1)
     workers.release()
     expect(valuesOf(await next)).toEqual(['b'])
@@ -315,7 +316,7 @@ describe('consumer', () => {
   test('closing ends a wait for a batch that is being unpacked', async () => {
     const { workers, consumer } = await consuming([packed('a')], inWorkers)
     const next = consumer.nextBatch()
-    await vi.waitFor(() => expect(workers.jobs.length).toBe(1))
+    await waitFor(() => expect(workers.jobs.length).toBe(1))
     await consumer.close()
     expect(await next).toBeUndefined()
   })

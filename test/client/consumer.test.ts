@@ -1,7 +1,8 @@
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { ErrorCode } from '../../src/base/index.ts'
 import { type ConsumedBatch, Consumer, type ConsumerOptions, type StartingPoint } from '../../src/client/index.ts'
 import { Fetch, type FetchRequest, ListOffsets, Metadata } from '../../src/protocol/index.ts'
+import { waitFor } from '../wait-for.ts'
 import { batchWith, type Compression, compressedBatch, markerBatch } from './batches.ts'
 import { FakeBroker } from './fake-broker.ts'
 
@@ -69,7 +70,7 @@ describe('batches', () => {
     const broker = await brokerWith(1)
     const consumer = reading(broker, 'end', { fetchMaxWaitMs: 10_000 })
     const waiting = consumer.nextBatch()
-    await vi.waitFor(() => expect(broker.callsOf(Fetch)).toHaveLength(1))
+    await waitFor(() => expect(broker.callsOf(Fetch)).toHaveLength(1))
     broker.append('t', 0, batchWith(['now']))
     expect(valuesOf(await waiting)).toEqual(['now'])
   })
@@ -79,7 +80,7 @@ describe('batches', () => {
     for (let batch = 0; batch < 6; batch++) broker.append('t', 0, batchWith(['x'.repeat(500)]))
     const consumer = reading(broker, 0, { maxPartitionFetchBytes: 1_000, prefetchBytes: 1_500 })
     await consumer.nextBatch()
-    await vi.waitFor(() => expect(broker.callsOf(Fetch)).toHaveLength(3))
+    await waitFor(() => expect(broker.callsOf(Fetch)).toHaveLength(3))
     expect(await take(consumer, 5)).toHaveLength(5)
   })
 
@@ -186,7 +187,7 @@ describe('where to begin', () => {
   ])('%s', async (_, offset) => {
     const broker = await fiveBatches()
     const consumer = reading(broker, offset)
-    await vi.waitFor(() => expect(consumer.position('t', 0)).toBe(5))
+    await waitFor(() => expect(consumer.position('t', 0)).toBe(5))
     broker.append('t', 0, batchWith(['new']))
     expect(valuesOf(await consumer.nextBatch())).toEqual(['new'])
   })
@@ -195,7 +196,7 @@ describe('where to begin', () => {
     const broker = await fiveBatches()
     expect(valuesOf(await reading(broker, undefined, { autoOffsetReset: 'earliest' }).nextBatch())).toEqual(['0'])
     const latest = reading(broker, undefined)
-    await vi.waitFor(() => expect(latest.position('t', 0)).toBe(5))
+    await waitFor(() => expect(latest.position('t', 0)).toBe(5))
     const none = reading(broker, undefined, { autoOffsetReset: 'none' })
     await expect(none.nextBatch()).rejects.toMatchObject({ code: 'PAGELOG_OFFSET_OUT_OF_RANGE' })
     none.seek('t', 0, 4)
@@ -207,7 +208,7 @@ describe('where to begin', () => {
     broker.partition('t', 0).startOffset = 2
     expect(valuesOf(await reading(broker, 99, { autoOffsetReset: 'earliest' }).nextBatch())).toEqual(['2'])
     const latest = reading(broker, 99)
-    await vi.waitFor(() => expect(latest.position('t', 0)).toBe(5))
+    await waitFor(() => expect(latest.position('t', 0)).toBe(5))
     await expect(reading(broker, 99, { autoOffsetReset: 'none' }).nextBatch()).rejects.toMatchObject({
       code: 'PAGELOG_OFFSET_OUT_OF_RANGE',
       offset: 99,
@@ -233,7 +234,7 @@ describe('seek, pause, assign', () => {
     broker.inject(Fetch, { kind: 'hold', until })
     const consumer = reading(broker, 0)
     const waiting = consumer.nextBatch()
-    await vi.waitFor(() => expect(broker.callsOf(Fetch)).toHaveLength(1))
+    await waitFor(() => expect(broker.callsOf(Fetch)).toHaveLength(1))
     consumer.seek('t', 0, 2)
     letGo()
     expect(valuesOf(await waiting)).toEqual(['c'])
@@ -322,7 +323,7 @@ describe('failures', () => {
     const consumer = consumerOf(broker)
     consumer.assign([{ topic: 'later', partition: 0, offset: 'beginning' }])
     const waiting = consumer.nextBatch()
-    await vi.waitFor(() => expect(broker.callsOf(Metadata).length).toBeGreaterThan(1))
+    await waitFor(() => expect(broker.callsOf(Metadata).length).toBeGreaterThan(1))
     broker.addTopic('later', 1)
     broker.append('later', 0, batchWith(['a']))
     expect(valuesOf(await waiting)).toEqual(['a'])
@@ -350,7 +351,7 @@ describe('failures', () => {
     broker.append('t', 0, batchWith(['a']))
     broker.inject(Fetch, { kind: 'none' }, { error: ErrorCode.TOPIC_AUTHORIZATION_FAILED })
     const consumer = reading(broker, 0)
-    await vi.waitFor(() => expect(broker.callsOf(Fetch)).toHaveLength(2))
+    await waitFor(() => expect(broker.callsOf(Fetch)).toHaveLength(2))
     expect(await take(consumer, 1)).toEqual(['a'])
     await expect(consumer.nextBatch()).rejects.toMatchObject({ kafkaCode: 29 })
   })

@@ -10,7 +10,7 @@ import { batchWith } from './batches.ts'
 function fetched(bytes: Uint8Array): FetchedPartition {
   const runner = new CodecRunner({ clock: nodeEnv().clock }, -1)
   const limits = { bytesMax: 1 << 20, aheadBytesMax: 1 << 20, checkCrcs: true }
-  const unpacker = new BatchUnpacker({ runner, ...limits, onReady: () => {} })
+  const unpacker = new BatchUnpacker({ runner, ...limits, reusesMemory: false, onReady: () => {} })
   const state = new AssignedPartition('t', 0)
   state.moveTo(0)
   const options = { checkCrcs: true, aborted: null, highWatermark: 10, unpacker, onFinished: () => {} }

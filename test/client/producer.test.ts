@@ -1,9 +1,10 @@
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { ErrorCode } from '../../src/base/index.ts'
 import { Producer, type ProducerOptions } from '../../src/client/index.ts'
 import { type Clock, nodeEnv, type Timer } from '../../src/env/index.ts'
 import { InitProducerId, Metadata, Produce, type ProduceRequest } from '../../src/protocol/index.ts'
 import { baseSequence, producerEpoch, producerId } from '../../src/record/index.ts'
+import { waitFor } from '../wait-for.ts'
 import { FakeBroker, type Fault } from './fake-broker.ts'
 
 const closers: (() => Promise<void>)[] = []
@@ -109,7 +110,7 @@ describe('delivery', () => {
     const broker = await brokerWith(1)
     const producer = producerOf(broker, { acks: 0 })
     expect((await producer.send({ topic: 't', value: 'a' })).offset).toBe(-1)
-    await vi.waitFor(() => expect(broker.partition('t', 0).values()).toEqual(['a']))
+    await waitFor(() => expect(broker.partition('t', 0).values()).toEqual(['a']))
   })
 
   test('acks=0: a connection that the broker closed is reason enough to ask for the leader', async () => {
@@ -121,7 +122,7 @@ describe('delivery', () => {
     broker.moveLeader('t', 0, 2)
     const asked = broker.callsOf(Metadata).length
     await producer.send({ topic: 't', value: 'lost, perhaps' })
-    await vi.waitFor(() => expect(broker.callsOf(Metadata).length).toBeGreaterThan(asked))
+    await waitFor(() => expect(broker.callsOf(Metadata).length).toBeGreaterThan(asked))
   })
 
   test('a lingering batch goes when its time has come', async () => {
@@ -203,7 +204,7 @@ describe('failures that pass', () => {
     const broker = await brokerWith(1)
     const producer = producerOf(broker)
     const delivery = producer.send({ topic: 'later', value: 'a' })
-    await vi.waitFor(() => expect(broker.callsOf(Metadata).length).toBeGreaterThan(1))
+    await waitFor(() => expect(broker.callsOf(Metadata).length).toBeGreaterThan(1))
     broker.addTopic('later', 3)
     expect(await delivery).toMatchObject({ topic: 'later', offset: 0 })
   })
@@ -322,9 +323,9 @@ describe('failures for good', () => {
     await producer.partitionsOf('t')
     broker.inject(Produce, { kind: 'no answer' }, { kind: 'no answer' }, { kind: 'no answer' })
     await expect(producer.send({ topic: 't', value: 'a' })).rejects.toMatchObject({ code: 'PAGELOG_TIMED_OUT' })
-    await vi.waitFor(() => expect(producer.stats.bufferBytesUsed).toBe(0))
+    await waitFor(() => expect(producer.stats.bufferBytesUsed).toBe(0))
     // An answer that was told to stay away may be that of this one.
-    await vi.waitFor(() => producer.send({ topic: 't', value: 'b' }), { timeout: 10_000 })
+    await waitFor(() => producer.send({ topic: 't', value: 'b' }))
     expect(broker.partition('t', 0).values().at(-1)).toBe('b')
   })
 
@@ -439,7 +440,7 @@ describe('back-pressure', () => {
     })
     broker.inject(Produce, { kind: 'hold', until }, { kind: 'hold', until })
     for (const value of numbers(50)) producer.send({ topic: 't', value })
-    await vi.waitFor(() => expect(broker.callsOf(Produce)).toHaveLength(3))
+    await waitFor(() => expect(broker.callsOf(Produce)).toHaveLength(3))
     expect(broker.partition('t', 0).values()).toEqual(['first'])
     letGo()
     await producer.flush()
@@ -484,7 +485,7 @@ describe('close', () => {
     await producer.close({ timeoutMs: 30 })
     await expect(delivery).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
     await expect(late).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
-    await vi.waitFor(() => expect(producer.stats.bufferBytesUsed).toBe(0))
+    await waitFor(() => expect(producer.stats.bufferBytesUsed).toBe(0))
   })
 
   test('leaves no timer behind that would keep the process alive', async () => {

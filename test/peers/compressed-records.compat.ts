@@ -6,6 +6,7 @@ import { nodeEnv } from '../../src/env/index.ts'
 import { type CodecName, codecName } from '../../src/record/index.ts'
 import { startBroker, type TestBroker } from '../../src/testing/index.ts'
 import { hasZstd } from '../zstd.ts'
+import { testedCodecs } from './codecs.ts'
 import { consoleConsume, consoleProduce } from './kafka-tools.ts'
 import { kcat, kcatRead } from './kcat.ts'
 import { endOffsets, type PlainRecord, readTopic } from './records.ts'
@@ -17,7 +18,7 @@ const COMPRESSORS: readonly CodecName[] = ['gzip', 'snappy', 'lz4', 'zstd']
 
 let broker: TestBroker
 let bootstrap: string
-const codecs = COMPRESSORS.filter((name) => name !== 'zstd' || hasZstd)
+const codecs = testedCodecs(...COMPRESSORS)
 
 beforeAll(async () => {
   broker = await startBroker()

@@ -16,7 +16,7 @@ import {
   setCompression,
   setCrc,
 } from '../batch-header.ts'
-import type { Codec } from './codec.ts'
+import type { Codec, Memory } from './codec.ts'
 import { checkLevel } from './codecs.ts'
 
 /**
@@ -43,9 +43,9 @@ export function compressBatch(batch: Uint8Array, codec: Codec, level?: number): 
 /**
  * The uncompressed twin of the batch that `batch` begins with, whatever its codec; `codec` must be that of its number.
  * Its records take at most `maxBytes`. Throws as `Codec.decompress`; the CRC of the compressed bytes is the caller's to
- * check, that of the twin is right.
+ * check, that of the twin is right. It lies in a buffer of its own, or in what `memory` gives.
  */
-export function decompressBatch(batch: Uint8Array, codec: Codec, maxBytes: number): Uint8Array {
+export function decompressBatch(batch: Uint8Array, codec: Codec, maxBytes: number, memory?: Memory): Uint8Array {
   const end = batch.length < BATCH_HEADER_BYTES ? 0 : batchSize(batch, 0)
   if (end < BATCH_HEADER_BYTES || end > batch.length) throw corrupt('it is cut off')
   if (magic(batch, 0) !== MAGIC_V2) throw corrupt('not a batch of version 2')
@@ -55,7 +55,9 @@ export function decompressBatch(batch: Uint8Array, codec: Codec, maxBytes: numbe
   // A batch that compaction has emptied keeps its header only, perhaps with the codec that it had.
   const isEmpty = end === BATCH_HEADER_BYTES
   const compressed = batch.subarray(BATCH_HEADER_BYTES, end)
-  const twin = isEmpty ? new Uint8Array(BATCH_HEADER_BYTES) : codec.decompress(compressed, maxBytes, BATCH_HEADER_BYTES)
+  const twin = isEmpty
+    ? new Uint8Array(BATCH_HEADER_BYTES)
+    : codec.decompress(compressed, maxBytes, BATCH_HEADER_BYTES, memory)
   return withHeader(twin, batch, Compression.NONE)
 }
 

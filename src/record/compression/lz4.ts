@@ -1,5 +1,5 @@
 /**
- * LZ4: the blocks by lz4-napi, the frame around them here, because Kafka's readers want a certain one. Little endian:
+ * LZ4: the blocks by lz4-blocks.ts, the frame around them here, because Kafka's readers want a certain one. Little endian:
  *
  *   magic 184D2204 | FLG | BD | [content size u64] | HC | { size u32, block, [xxh32] }… | 0 u32 | [xxh32 of the content]
  *
@@ -9,32 +9,25 @@
  *
  * Written: independent blocks of 64 KiB, nothing optional, as Kafka's own. Read: every legal single frame of independent
  * blocks, all checksums checked. (Kafka's reader knows no linked blocks, which are the default of other LZ4 writers.)
+ * There is the fast mode only, so `compression.lz4.level` changes nothing.
  *
- * lz4-napi puts the uncompressed size before a block, four bytes that it believes: they are taken off after compressing,
- * and before decompressing they are set to what the block may hold at most. It has the fast mode only, so
- * `compression.lz4.level` changes nothing.
- *
- * Memory of its own: the blocks' outputs once more until the event loop's next turn, when lz4-napi lets go of them.
+ * Memory of its own: one buffer of up to 1 MiB, kept for the next batch.
  */
-import lz4 from 'lz4-napi'
 import xxhash from 'xxhash-wasm'
 import { PagelogError } from '../../base/index.ts'
 import { Compression } from '../batch-header.ts'
-import { type Codec, damaged, fitted, tooLarge } from './codec.ts'
+import { type Codec, copyBehindRoom, damaged, fitsTwice, fitted, type Memory, tooLarge, unwritten } from './codec.ts'
+import { compressBlock, decompressBlock, LZ4_BLOCK_BYTES, LZ4_RATIO_MAX, Lz4Fault } from './lz4-blocks.ts'
+import { lz4BlockSize } from './lz4-size.ts'
 
 const HEADER = Uint8Array.of(0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82)
 const MAGIC_BYTES = 4
-const BLOCK_BYTES = 64 * 1024
 const SIZE_BYTES = 4
 const CHECKSUM_BYTES = 4
 const CONTENT_SIZE_BYTES = 8
-/** The prefix that lz4-napi has before every block. */
-const PREFIX_BYTES = 4
 const STORED_BIT = 0x8000_0000
-/** A run of a block grows by at most 255 bytes a byte. */
-const RATIO_MAX = 255
-/** lz4-napi's words for a block that holds more than the size before it says. */
-const MORE_THAN_GIVEN = 'too small'
+/** What is kept from batch to batch: room for one as large as Kafka allows by default. */
+const SCRATCH_BYTES_MAX = 1024 * 1024 + 4096
 
 const VERSION_BITS = 0xc0
 const VERSION = 0x40
@@ -46,6 +39,7 @@ const RESERVED = 0x02
 const DICTIONARY = 0x01
 
 const { h32Raw, create32 } = await xxhash()
+let kept: Uint8Array = new Uint8Array(LZ4_BLOCK_BYTES)
 
 /** The frame as its header describes it. */
 interface Frame {
@@ -62,36 +56,42 @@ export const lz4Codec: Codec = {
   compression: Compression.LZ4,
   name: 'lz4',
   compress: (records, _level, room = 0) => compress(records, room),
-  decompress: (bytes, maxBytes, room = 0) => decompress(bytes, readHeader(bytes, true), maxBytes, room),
+  decompress: (bytes, maxBytes, room = 0, memory) =>
+    decompress(bytes, readHeader(bytes, true), { maxBytes, room, memory }),
 }
 
 /** For messages of format 0, whose writers computed the header checksum over the wrong bytes: it is not looked at. */
 export const lz4CodecOfFormat0: Codec = {
   ...lz4Codec,
-  decompress: (bytes, maxBytes, room = 0) => decompress(bytes, readHeader(bytes, false), maxBytes, room),
+  decompress: (bytes, maxBytes, room = 0, memory) =>
+    decompress(bytes, readHeader(bytes, false), { maxBytes, room, memory }),
 }
 
+/** Into the scratch buffer, and from there what it came to. */
 function compress(records: Uint8Array, room: number): Uint8Array {
-  const blocks: Buffer[] = []
-  let size = room + HEADER.length + SIZE_BYTES
-  for (let at = 0; at < records.length; at += BLOCK_BYTES) {
-    const plain = records.subarray(at, at + BLOCK_BYTES)
-    const block = lz4.compressSync(asBuffer(plain))
-    blocks.push(block)
-    size += SIZE_BYTES + Math.min(block.length - PREFIX_BYTES, plain.length)
+  const output = scratch(
+    HEADER.length + records.length + SIZE_BYTES * (Math.ceil(records.length / LZ4_BLOCK_BYTES) + 1),
+  )
+  output.set(HEADER)
+  let at = HEADER.length
+  for (let from = 0; from < records.length; from += LZ4_BLOCK_BYTES) {
+    const end = Math.min(from + LZ4_BLOCK_BYTES, records.length)
+    const start = at + SIZE_BYTES
+    const size = compressBlock(records, from, end, output, start, start + end - from - 1)
+    if (size === 0) output.set(records.subarray(from, end), start)
+    writeUint32(output, at, size === 0 ? end - from + STORED_BIT : size)
+    at = start + (size === 0 ? end - from : size)
   }
-  const output = new Uint8Array(size)
-  output.set(HEADER, room)
-  let at = room + HEADER.length
-  blocks.forEach((block, index) => {
-    const plain = records.subarray(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES)
-    const stored = block.length - PREFIX_BYTES >= plain.length
-    const bytes = stored ? plain : block.subarray(PREFIX_BYTES)
-    writeUint32(output, at, stored ? bytes.length + STORED_BIT : bytes.length)
-    output.set(bytes, at + SIZE_BYTES)
-    at += SIZE_BYTES + bytes.length
-  })
-  return output
+  writeUint32(output, at, 0)
+  return copyBehindRoom(output.subarray(0, at + SIZE_BYTES), room)
+}
+
+/** At least so many bytes, until the next call. */
+function scratch(bytes: number): Uint8Array {
+  if (bytes <= kept.length) return kept
+  const larger = unwritten(bytes)
+  if (bytes <= SCRATCH_BYTES_MAX) kept = larger
+  return larger
 }
 
 function readHeader(bytes: Uint8Array, checkSum: boolean): Frame {
@@ -135,7 +135,7 @@ function checkBlocks(bytes: Uint8Array, frame: Frame): number {
     if (word === 0) break
     const size = word & 0x7fff_ffff
     if (size > frame.blockBytes) throw damaged('lz4', 'a block is larger than the frame allows')
-    most += word >= STORED_BIT ? size : Math.min(frame.blockBytes, size * RATIO_MAX)
+    most += word >= STORED_BIT ? size : Math.min(frame.blockBytes, size * LZ4_RATIO_MAX)
     at += size + (frame.blockChecksums ? CHECKSUM_BYTES : 0)
     if (at > bytes.length) throw damaged('lz4', 'a block is cut off')
   }
@@ -145,59 +145,82 @@ function checkBlocks(bytes: Uint8Array, frame: Frame): number {
   return most
 }
 
-function decompress(bytes: Uint8Array, frame: Frame, maxBytes: number, room: number): Uint8Array {
+interface Output {
+  readonly maxBytes: number
+  readonly room: number
+  readonly memory: Memory | undefined
+}
+
+/** What the blocks hold, by their tokens; `checkBlocks` has seen that they are there. */
+function contentBytes(bytes: Uint8Array, frame: Frame): number {
+  let total = 0
+  for (let at = frame.blocksAt; ; ) {
+    const word = readUint32(bytes, at)
+    if (word === 0) return total
+    const start = at + SIZE_BYTES
+    const end = start + (word & 0x7fff_ffff)
+    total += word >= STORED_BIT ? end - start : Math.min(frame.blockBytes, lz4BlockSize(bytes, start, end))
+    at = end + (frame.blockChecksums ? CHECKSUM_BYTES : 0)
+  }
+}
+
+function decompress(bytes: Uint8Array, frame: Frame, { maxBytes, room, memory }: Output): Uint8Array {
   const most = checkBlocks(bytes, frame)
   if (frame.contentSize > maxBytes) throw tooLarge('lz4', maxBytes)
+  // What the blocks hold is only counted when they may hold too much.
+  const mayBeTooMuch = !fitsTwice(most, bytes.length, maxBytes)
+  if (mayBeTooMuch && !fitsTwice(contentBytes(bytes, frame), bytes.length, maxBytes)) throw tooLarge('lz4', maxBytes)
   const limit = frame.contentSize === -1 ? maxBytes : frame.contentSize
   const content = frame.contentChecksum ? create32() : undefined
-  let output: Uint8Array | undefined
-  let written = room
+  const roomMax = Math.min(most, limit)
+  // One block, or little: what it comes to is copied out, for what it may come to would mostly be waste.
+  const isSmall = memory === undefined && roomMax <= LZ4_BLOCK_BYTES
+  const start = isSmall ? 0 : room
+  const output = isSmall ? scratch(LZ4_BLOCK_BYTES) : (memory ?? unwritten)(room + roomMax)
+  let written = start
   let at = frame.blocksAt
   for (;;) {
     const word = readUint32(bytes, at)
     at += SIZE_BYTES
     if (word === 0) break
     const end = at + (word & 0x7fff_ffff)
-    const block = bytes.subarray(at, end)
-    if (frame.blockChecksums && h32Raw(block) !== readUint32(bytes, end)) throw damaged('lz4', 'wrong block checksum')
-    const left = limit - (written - room)
-    const plain = word >= STORED_BIT ? block : uncompress(block, frame.blockBytes, left)
-    if (plain === undefined || plain.length > left) {
+    if (frame.blockChecksums && h32Raw(bytes.subarray(at, end)) !== readUint32(bytes, end)) {
+      throw damaged('lz4', 'wrong block checksum')
+    }
+    const left = limit - (written - start)
+    const outputEnd = Math.min(output.length, written + Math.min(left, frame.blockBytes))
+    const decode = word >= STORED_BIT ? copyStored : decompressBlock
+    const size = decode(bytes, at, end, output, written, outputEnd)
+    if (size < 0) {
+      if (size === Lz4Fault.DAMAGED || left >= frame.blockBytes) throw damaged('lz4', 'a block is none')
       throw frame.contentSize === -1 ? tooLarge('lz4', maxBytes) : damaged('lz4', 'more content than its size says')
     }
+    content?.update(output.subarray(written, written + size))
+    written += size
     at = end + (frame.blockChecksums ? CHECKSUM_BYTES : 0)
-    // A small batch is one block: what it may hold at most would cost more to clear than the block to decompress.
-    output ??= new Uint8Array(room + (readUint32(bytes, at) === 0 ? plain.length : Math.min(most, limit)))
-    output.set(plain, written)
-    content?.update(plain)
-    written += plain.length
   }
-  if (frame.contentSize !== -1 && written - room !== limit) throw damaged('lz4', 'less content than its size says')
+  if (frame.contentSize !== -1 && written - start !== limit) throw damaged('lz4', 'less content than its size says')
   if (content !== undefined && content.digest() !== readUint32(bytes, at)) throw damaged('lz4', 'wrong checksum')
-  return fitted(output ?? new Uint8Array(room), written)
+  if (isSmall) return copyBehindRoom(output.subarray(0, written), room)
+  return memory === undefined ? fitted(output, written) : output.subarray(0, written)
 }
 
-/** One block; undefined when it holds more than `left` bytes, though not more than a block may. */
-function uncompress(block: Uint8Array, blockBytes: number, left: number): Uint8Array | undefined {
-  const given = Math.min(blockBytes, left + 1, block.length * RATIO_MAX)
-  const input = Buffer.allocUnsafe(PREFIX_BYTES + block.length)
-  writeUint32(input, 0, given)
-  input.set(block, PREFIX_BYTES)
-  try {
-    return lz4.uncompressSync(input)
-  } catch (error) {
-    const message = (error as Error).message
-    if (given === left + 1 && message.includes(MORE_THAN_GIVEN)) return undefined
-    throw damaged('lz4', message, error)
-  }
+/** A block that lies there as it is; as `decompressBlock`. */
+function copyStored(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  output: Uint8Array,
+  written: number,
+  limit: number,
+): number {
+  if (end - at > limit - written) return Lz4Fault.FULL
+  output.set(bytes.subarray(at, end), written)
+  return end - at
 }
 
 function unsupported(reason: string): PagelogError {
   return new PagelogError('PAGELOG_UNSUPPORTED', `lz4 frame is not one of Kafka’s: ${reason}`)
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function readUint32(bytes: Uint8Array, at: number): number {

@@ -6,8 +6,8 @@ export const noneCodec: Codec = {
   compression: Compression.NONE,
   name: 'none',
   compress: (records, _level, room = 0) => copyBehindRoom(records, room),
-  decompress(bytes, maxBytes, room = 0) {
+  decompress(bytes, maxBytes, room = 0, memory) {
     if (bytes.length > maxBytes) throw tooLarge('none', maxBytes)
-    return copyBehindRoom(bytes, room)
+    return copyBehindRoom(bytes, room, memory)
   },
 }

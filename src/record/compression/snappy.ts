@@ -8,12 +8,12 @@
  * read here first, added up over all blocks, and held against the bound and against what snappy can expand to.
  *
  * Memory of its own: one block's output more than the result, or what the collector has not yet taken of them; a bare
- * block of any size is one block.
+ * block of any size is one block. It counts as output where a batch holds unusually much.
  */
 import snappy from 'snappy'
 import { Compression } from '../batch-header.ts'
 import { readInt32, writeInt32 } from '../int64.ts'
-import { type Codec, damaged, tooLarge } from './codec.ts'
+import { type Codec, damaged, fitsTwice, type Memory, tooLarge, unwritten } from './codec.ts'
 
 const MAGIC = Uint8Array.of(0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00)
 const HEADER_BYTES = 16
@@ -25,6 +25,9 @@ const RATIO_MAX = 22
 /** Results in V8's memory: buffers outside of it, each with a finalizer, cost four times as much (measured, 32 KiB). */
 const COPIED = { copyOutputData: true }
 const UNCOMPRESSED = { asBuffer: true, copyOutputData: true }
+/** Above it that would be there twice for a moment. */
+const OUTSIDE_BYTES_MIN = 1024 * 1024
+const UNCOMPRESSED_OUTSIDE = { asBuffer: true, copyOutputData: false }
 
 export const snappyCodec: Codec = {
   compression: Compression.SNAPPY,
@@ -37,7 +40,7 @@ export const snappyCodec: Codec = {
       blocks.push(block)
       size += LENGTH_BYTES + block.length
     }
-    const output = new Uint8Array(size)
+    const output = unwritten(size)
     output.set(MAGIC, room)
     writeInt32(output, room + MAGIC.length, 1)
     writeInt32(output, room + MAGIC.length + 4, 1)
@@ -49,8 +52,8 @@ export const snappyCodec: Codec = {
     }
     return output
   },
-  decompress(bytes, maxBytes, room = 0) {
-    return isFramed(bytes) ? decompressFramed(bytes, maxBytes, room) : decompressBare(bytes, maxBytes, room)
+  decompress(bytes, maxBytes, room = 0, memory = unwritten) {
+    return (isFramed(bytes) ? decompressFramed : decompressBare)(bytes, maxBytes, room, memory)
   },
 }
 
@@ -58,9 +61,9 @@ function isFramed(bytes: Uint8Array): boolean {
   return bytes.length >= HEADER_BYTES && MAGIC.every((byte, at) => bytes[at] === byte)
 }
 
-function decompressFramed(bytes: Uint8Array, maxBytes: number, room: number): Uint8Array {
+function decompressFramed(bytes: Uint8Array, maxBytes: number, room: number, memory: Memory): Uint8Array {
   const total = checkBlocks(bytes, maxBytes)
-  const output = new Uint8Array(room + total)
+  const output = memory(room + total)
   let written = room
   for (let at = HEADER_BYTES; at < bytes.length; ) {
     const end = at + LENGTH_BYTES + readInt32(bytes, at)
@@ -72,11 +75,11 @@ function decompressFramed(bytes: Uint8Array, maxBytes: number, room: number): Ui
   return output
 }
 
-function decompressBare(bytes: Uint8Array, maxBytes: number, room: number): Uint8Array {
+function decompressBare(bytes: Uint8Array, maxBytes: number, room: number, memory: Memory): Uint8Array {
   const length = claimedLength(bytes, 0, bytes.length)
-  if (length > maxBytes) throw tooLarge('snappy', maxBytes)
-  const output = new Uint8Array(room + length)
-  output.set(uncompress(bytes), room)
+  if (!fitsTwice(length, bytes.length, maxBytes)) throw tooLarge('snappy', maxBytes)
+  const output = memory(room + length)
+  output.set(uncompress(bytes, length), room)
   return output
 }
 
@@ -92,6 +95,7 @@ function checkBlocks(bytes: Uint8Array, maxBytes: number): number {
     if (total > maxBytes) throw tooLarge('snappy', maxBytes)
     at = end
   }
+  if (!fitsTwice(total, bytes.length, maxBytes)) throw tooLarge('snappy', maxBytes)
   return total
 }
 
@@ -108,9 +112,9 @@ function claimedLength(bytes: Uint8Array, start: number, end: number): number {
   throw damaged('snappy', 'a block has no length')
 }
 
-function uncompress(block: Uint8Array): Uint8Array {
+function uncompress(block: Uint8Array, length = 0): Uint8Array {
   try {
-    return snappy.uncompressSync(block, UNCOMPRESSED) as Buffer
+    return snappy.uncompressSync(block, length > OUTSIDE_BYTES_MIN ? UNCOMPRESSED_OUTSIDE : UNCOMPRESSED) as Buffer
   } catch (error) {
     throw damaged('snappy', (error as Error).message, error)
   }

@@ -6,9 +6,14 @@ import * as zlib from 'node:zlib'
 import { ErrorCode, PagelogError } from '../../base/index.ts'
 
 export interface ZstdEngine {
+  /** It keeps what a frame's window reaches back over once more, unless the frame states its size. */
+  readonly keepsWindow: boolean
   compress(bytes: Uint8Array, level: number): Uint8Array
-  /** One frame that holds at most `maxBytes`; undefined when it holds more, other errors as the library throws them. */
-  decompress(frame: Uint8Array, maxBytes: number): Uint8Array | undefined
+  /**
+   * One frame that holds at most `maxBytes`; undefined when it holds more, other errors as the library throws them. Behind
+   * the output there are `room` bytes in its buffer.
+   */
+  decompress(frame: Uint8Array, maxBytes: number, room?: number): Uint8Array | undefined
 }
 
 /** What node:zlib has of it; the types are those of Node 20, which has nothing. */
@@ -47,14 +52,15 @@ export async function loadZstdEngine(): Promise<ZstdEngine> {
 
 export function zlibEngine(zstd: ZlibZstd): ZstdEngine {
   return {
+    keepsWindow: true,
     compress(bytes, level) {
       const chunkSize = Math.min(Math.max(bytes.length, CHUNK_BYTES_MIN), COMPRESSED_CHUNK_BYTES_MAX)
       return zstd.zstdCompressSync(bytes, { params: { [zstd.constants.ZSTD_c_compressionLevel]: level }, chunkSize })
     },
-    decompress(frame, maxBytes) {
+    decompress(frame, maxBytes, room = 0) {
       try {
         // One byte more than the limit tells the end from a full buffer: the output is one buffer, never a list.
-        const chunkSize = Math.max(maxBytes + 1, CHUNK_BYTES_MIN)
+        const chunkSize = Math.max(maxBytes + 1 + room, CHUNK_BYTES_MIN)
         const output = zstd.zstdDecompressSync(frame, { maxOutputLength: Math.max(maxBytes, 1), chunkSize })
         return output.length > maxBytes ? undefined : output
       } catch (error) {
@@ -67,14 +73,15 @@ export function zlibEngine(zstd: ZlibZstd): ZstdEngine {
 
 export function bindingEngine(zstd: ZstdBinding): ZstdEngine {
   return {
+    keepsWindow: false,
     compress(bytes, level) {
       const output = new Uint8Array(zstd.compressBound(bytes.length))
       return output.slice(0, zstd.compress(output, bytes, level))
     },
-    decompress(frame, maxBytes) {
-      const output = new Uint8Array(maxBytes)
+    decompress(frame, maxBytes, room = 0) {
+      const output = new Uint8Array(maxBytes + room)
       try {
-        return output.subarray(0, zstd.decompress(output, frame))
+        return output.subarray(0, zstd.decompress(output.subarray(0, maxBytes), frame))
       } catch (error) {
         if (/too small/i.test((error as Error).message)) return undefined
         throw error

@@ -15,8 +15,12 @@ export interface ZstdFrame {
   readonly end: number
   /** The most that it can hold; exact where {@link ZstdFrame.isExact}. */
   readonly contentBytesMax: number
+  /** The least: what its stored blocks and runs hold. */
+  readonly contentBytesMin: number
   /** Whether the frame says how much it holds. */
   readonly isExact: boolean
+  /** How far back it may refer. */
+  readonly windowBytes: number
 }
 
 const MAGIC = 0xfd2fb528
@@ -72,10 +76,18 @@ function readFrame(bytes: Uint8Array, start: number): ZstdFrame {
   if (isExact && contentSize > blocks.contentBytesMax) throw damaged('zstd', 'less content than its size says')
   const end = blocks.end + ((descriptor & 0x04) === 0 ? 0 : CHECKSUM_BYTES)
   need(bytes, end, 0)
-  return { start, end, contentBytesMax: isExact ? contentSize : blocks.contentBytesMax, isExact }
+  const contentBytesMax = isExact ? contentSize : blocks.contentBytesMax
+  return { start, end, contentBytesMax, contentBytesMin: blocks.contentBytesMin, isExact, windowBytes }
 }
 
-function readBlocks(bytes: Uint8Array, start: number, blockBytes: number): { end: number; contentBytesMax: number } {
+interface Blocks {
+  readonly end: number
+  readonly contentBytesMin: number
+  readonly contentBytesMax: number
+}
+
+function readBlocks(bytes: Uint8Array, start: number, blockBytes: number): Blocks {
+  let contentBytesMin = 0
   let contentBytesMax = 0
   for (let at = start; ; ) {
     need(bytes, at, BLOCK_HEADER_BYTES)
@@ -84,9 +96,10 @@ function readBlocks(bytes: Uint8Array, start: number, blockBytes: number): { end
     const size = header >> 3
     if (type > BlockType.COMPRESSED || size > blockBytes) throw damaged('zstd', 'an impossible block')
     contentBytesMax += type === BlockType.COMPRESSED ? blockBytes : size
+    contentBytesMin += type === BlockType.COMPRESSED ? 0 : size
     at += BLOCK_HEADER_BYTES + (type === BlockType.RUN ? 1 : size)
     need(bytes, at, 0)
-    if ((header & 1) === 1) return { end: at, contentBytesMax }
+    if ((header & 1) === 1) return { end: at, contentBytesMin, contentBytesMax }
   }
 }
 

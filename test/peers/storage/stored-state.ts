@@ -31,9 +31,11 @@ export async function ourView(directory: string): Promise<string[]> {
   const lines = [`clean ${existsSync(join(directory, '.kafka_cleanshutdown'))}`]
   for (const name of CHECKPOINTS) {
     if (!existsSync(join(directory, name))) continue
-    const offsets = [...(await readOffsetCheckpoint(disk, join(directory, name)))].map(([partition, offset]) => {
-      return `${partition.replace(/-(\d+)$/, ' $1')} ${offset}`
-    })
+    const offsets = [...((await readOffsetCheckpoint(disk, join(directory, name))) ?? [])].map(
+      ([partition, offset]) => {
+        return `${partition.replace(/-(\d+)$/, ' $1')} ${offset}`
+      },
+    )
     lines.push(...offsets.sort().map((line) => `checkpoint ${name} ${line}`))
   }
   for (const name of readdirSync(directory).sort()) {

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { loadCodec } from '../../../src/record/index.ts'
 import { fromHex } from '../support.ts'
 import * as golden from './golden.ts'
-import { concat, latin, lines, MAX_BYTES, refusal } from './support.ts'
+import { concat, latin, lines, MAX_BYTES, noise, refusal } from './support.ts'
+import { little } from './zstd-blocks.ts'
 
 const codec = await loadCodec(1)
 const decompress = (bytes: Uint8Array, maxBytes = MAX_BYTES): string => latin(codec.decompress(bytes, maxBytes))
@@ -73,8 +74,38 @@ describe('the bound', () => {
     expect(codec.decompress(gzipSync(new Uint8Array(0)), 0)).toEqual(new Uint8Array(0))
   })
 
+  it('is held against what a member says before anything is inflated', () => {
+    const member = gzipSync(lines(70_000))
+    const claiming = (size: number): Uint8Array => concat(member.subarray(0, -4), little(size, 4))
+    refusal(() => decompress(claiming(2_000_000), 1_999_999), 'PAGELOG_TOO_LARGE')
+    expect(refusal(() => decompress(claiming(0xffffffff), MAX_BYTES), 'PAGELOG_CORRUPT')).toMatch(/claims more/)
+    refusal(() => decompress(claiming(69_999), 1_999_999), 'PAGELOG_CORRUPT')
+  })
+
+  it('of several members is held against what they say together', () => {
+    const member = gzipSync(lines(70_000))
+    const three = concat(member, member, member)
+    expect(decompress(three, 210_000)).toBe(latin(lines(70_000)).repeat(3))
+    refusal(() => decompress(three, 209_999), 'PAGELOG_TOO_LARGE')
+    // The second one lies.
+    const lying = concat(member, member.subarray(0, -4), little(3, 4), member)
+    refusal(() => decompress(lying, MAX_BYTES), 'PAGELOG_CORRUPT')
+  })
+
+  it('what looks like the beginning of a member inside of one is none', () => {
+    // A compression level, then a system, that no member has.
+    const inside = concat(
+      noise(50_000),
+      [0x1f, 0x8b, 8, 0, 1, 2, 3, 4, 5, 3, 0x1f, 0x8b, 8, 0, 1, 2, 3, 4, 0, 77],
+      noise(9),
+    )
+    const stored = gzipSync(inside, { level: 0 })
+    expect(decompress(concat(stored, stored), 100_200)).toBe(latin(concat(inside, inside)))
+  })
+
   it('an honest member is inflated into a buffer of its own size', () => {
     const output = codec.decompress(gzipSync(lines(70_000)), MAX_BYTES, 61)
-    expect([output.length, output.buffer.byteLength]).toEqual([70_061, 70_061])
+    // One byte tells the end from a full buffer.
+    expect([output.length, output.buffer.byteLength]).toEqual([70_061, 70_062])
   })
 })

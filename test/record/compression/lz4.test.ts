@@ -1,6 +1,7 @@
 import lz4 from 'lz4-napi'
 import { describe, expect, it } from 'vitest'
 import xxhash from 'xxhash-wasm'
+import { lz4BlockSize } from '../../../src/record/compression/lz4-size.ts'
 import { loadCodec } from '../../../src/record/index.ts'
 import { fromHex } from '../support.ts'
 import * as golden from './golden.ts'
@@ -139,6 +140,24 @@ describe('damage', () => {
     const body = packed(text)
     const frame = concat(header(0x7c, 0x40, 1_000), block(text), checksum(body), END, checksum(text))
     expect(decompress(frame)).toBe(latin(text))
+  })
+})
+
+describe('the size of a block', () => {
+  it.each([0, 1, 14, 15, 16, 269, 270, 271, 524, 525, 65_536])('of %i bytes is told by its tokens', (length) => {
+    for (const plain of [noise(length), lines(length), new Uint8Array(length)]) {
+      const block = lz4.compressSync(Buffer.from(plain)).subarray(4)
+      expect(lz4BlockSize(block, 0, block.length)).toBe(length)
+      const among = concat([1, 2, 3], block, [255, 255])
+      expect(lz4BlockSize(among, 3, 3 + block.length)).toBe(length)
+    }
+  })
+
+  it('of any bytes is not more than they could hold', () => {
+    for (let length = 0; length < 300; length++) {
+      const bytes = concat(noise(length), Array(600).fill(255))
+      expect(lz4BlockSize(bytes, 0, length)).toBeLessThanOrEqual(255 * (length + 2))
+    }
   })
 })
 

@@ -26,6 +26,7 @@ export const skippable = (bytes: Uint8Array): Uint8Array =>
 
 /** Largest output that was asked for, and what it decompresses: frames of {@link zstdFrame}. */
 export class BlockEngine implements ZstdEngine {
+  keepsWindow = false
   largestAsked = 0
 
   compress(bytes: Uint8Array): Uint8Array {

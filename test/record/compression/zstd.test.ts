@@ -8,8 +8,9 @@ import { availableCodecs, concat, latin, lines, MAX_BYTES, refusal } from './sup
 import { BlockEngine, little, runBlock, skippable, storedBlock, zstdFrame } from './zstd-blocks.ts'
 
 const block = 128 * 1024
-const make = (): { engine: BlockEngine; codec: ReturnType<typeof zstdCodec> } => {
+const make = (keepsWindow = false): { engine: BlockEngine; codec: ReturnType<typeof zstdCodec> } => {
   const engine = new BlockEngine()
+  engine.keepsWindow = keepsWindow
   return { engine, codec: zstdCodec(engine) }
 }
 
@@ -17,11 +18,13 @@ describe('frames', () => {
   it('of others are measured without decompressing them', () => {
     const size = golden.TEXT.length
     const found = [golden.ZSTD_PYTHON, golden.ZSTD_PYTHON_BARE, golden.ZSTD_GO].map((hex) => zstdFrames(fromHex(hex)))
+    // A window of one KiB: no block holds more.
+    const unsized = { start: 0, contentBytesMin: 0, contentBytesMax: 1024, isExact: false, windowBytes: 1024 }
+    const exact = { contentBytesMin: 0, contentBytesMax: size, isExact: true, windowBytes: size }
     expect(found).toEqual([
-      [{ start: 0, end: golden.ZSTD_PYTHON.length / 2, contentBytesMax: size, isExact: true }],
-      // A window of one KiB: no block holds more.
-      [{ start: 0, end: golden.ZSTD_PYTHON_BARE.length / 2, contentBytesMax: 1024, isExact: false }],
-      [{ start: 0, end: golden.ZSTD_GO.length / 2, contentBytesMax: 1024, isExact: false }],
+      [{ start: 0, end: golden.ZSTD_PYTHON.length / 2, ...exact }],
+      [{ ...unsized, end: golden.ZSTD_PYTHON_BARE.length / 2 }],
+      [{ ...unsized, end: golden.ZSTD_GO.length / 2 }],
     ])
   })
 
@@ -77,10 +80,35 @@ describe('the bound', () => {
   it('and what the blocks can hold are the most that an engine is asked for', () => {
     const { engine, codec } = make()
     const blocks = Array.from({ length: 100 }, (_, index) => runBlock(7, block, index === 99))
-    refusal(() => codec.decompress(zstdFrame(blocks), 5 * block), 'PAGELOG_TOO_LARGE')
-    expect(engine.largestAsked).toBe(5 * block)
+    refusal(() => codec.decompress(zstdFrame(blocks), 100 * block - 1), 'PAGELOG_TOO_LARGE')
+    expect(engine.largestAsked).toBe(0)
     expect(codec.decompress(zstdFrame([runBlock(1, 50, true)]), MAX_BYTES).length).toBe(50)
-    expect(engine.largestAsked).toBe(5 * block)
+    expect(engine.largestAsked).toBe(50)
+    expect(codec.decompress(zstdFrame(blocks), 200 * block).length).toBe(100 * block)
+    expect(engine.largestAsked).toBe(100 * block)
+  })
+
+  it('counts the window of an engine that keeps one, unless the frame states its size', () => {
+    const { engine, codec } = make(true)
+    const MIB = 1 << 20
+    const ofMib = (count: number, isExact = false): Uint8Array => {
+      const blocks = Array.from({ length: count * 8 }, (_, index) => runBlock(7, block, index === count * 8 - 1))
+      const frame = isExact ? zstdFrame(blocks, count * MIB) : zstdFrame(blocks)
+      frame[5] = 0x68 // 8 MiB
+      return frame
+    }
+    // Six of the eight count, or half of it all.
+    for (const [bound, most] of [
+      [20, 14],
+      [12, 7],
+      [8, 5],
+      [2, 2],
+    ] as const) {
+      expect(codec.decompress(ofMib(most), bound * MIB).length).toBe(most * MIB)
+      refusal(() => codec.decompress(ofMib(most + 1), bound * MIB), 'PAGELOG_TOO_LARGE')
+      expect(codec.decompress(ofMib(bound, true), bound * MIB).length).toBe(bound * MIB)
+    }
+    expect(engine.largestAsked).toBe(20 * MIB)
   })
 
   it('is over all frames', () => {
@@ -101,7 +129,7 @@ describe('the bound', () => {
 it('an engine that gives another size than the frame states has met damage', () => {
   const frame = zstdFrame([runBlock(7, 1_000, true)], 1_000)
   const giving = (output: Uint8Array | undefined): (() => unknown) => {
-    const codec = zstdCodec({ compress: (bytes) => bytes, decompress: () => output })
+    const codec = zstdCodec({ keepsWindow: false, compress: (bytes) => bytes, decompress: () => output })
     return () => codec.decompress(frame, MAX_BYTES)
   }
   expect(refusal(giving(new Uint8Array(999)), 'PAGELOG_CORRUPT')).toMatch(/less content/)
@@ -137,11 +165,11 @@ describe('engines', () => {
     })
     engine.compress(lines(1_000), -7)
     expect(engine.decompress(lines(1_000), 999)).toBeUndefined()
-    engine.decompress(lines(1_000), 1_000)
+    engine.decompress(lines(1_000), 1_000, 61)
     expect(seen).toEqual([
       { params: { 100: -7 }, chunkSize: 1_000 },
       { maxOutputLength: 999, chunkSize: 1_000 },
-      { maxOutputLength: 1_000, chunkSize: 1_001 },
+      { maxOutputLength: 1_000, chunkSize: 1_062 },
     ])
   })
 
