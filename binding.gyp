@@ -14,6 +14,7 @@
         'native/descriptors.cc',
         'native/directory_scan.cc',
         'native/file_calls.cc',
+        'native/file_writes.cc',
         'native/pool_call.cc',
         'native/send_file.cc',
       ],

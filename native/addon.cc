@@ -8,12 +8,13 @@
 #include "directory_scan.h"
 #include "environment.h"
 #include "file_calls.h"
+#include "file_writes.h"
 #include "send_file.h"
 
 namespace {
 
 // Raised with every change of a function's arguments or results; src/native/addon.ts refuses any other.
-constexpr int kInterfaceVersion = 1;
+constexpr int kInterfaceVersion = 2;
 
 template <Napi::Value (*kCallback)(const Napi::CallbackInfo&)>
 void add(Napi::Object exports, const char* name) {
@@ -37,6 +38,8 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add<pagelog::close_call>(file_calls, "close");
   add<pagelog::send_file_call>(file_calls, "sendFile");
   add<pagelog::scan_call>(file_calls, "scan");
+  add<pagelog::write_call>(file_calls, "write");
+  add<pagelog::hurry_call>(file_calls, "hurry");
   exports.Set("fileCalls", file_calls);
 #endif
   return exports;

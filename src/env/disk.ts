@@ -19,8 +19,14 @@ export interface File {
    * Writes all `parts`, one after the other, at `position` (a gathered write), and resolves once the kernel has taken
    * every byte. The parts must not change until then. A short write is truncated off and re-tried once to learn its
    * errno; afterwards nothing of this call is kept. Errors: PAGELOG_DISK_FULL (file as before), PAGELOG_STORAGE.
+   *
+   * Writes happen in the order of the calls, which need not wait for each other. Once one was refused, none is taken that
+   * would leave a hole behind the end of the file: those that were to follow it are refused with its error.
    */
   write(parts: readonly Uint8Array[], position: number): Promise<void>
+
+  /** `write`, and a `dataSync` that begins when the bytes are written: one trip to the pool where the platform can. */
+  writeSynced(parts: readonly Uint8Array[], position: number): SyncedWrite
 
   /** Reads up to `into.length` bytes at `position`, in the pool; returns how many (less only at the end of the file). */
   read(into: Uint8Array, position: number): Promise<number>
@@ -47,6 +53,15 @@ export interface File {
 
   /** Closes once every region is released. Idempotent. */
   close(): Promise<void>
+}
+
+/** `synced` rejects as `written` when that does; nobody has to listen to it. */
+export interface SyncedWrite {
+  /** May be as late as `synced` while nobody says `hurry`. */
+  readonly written: Promise<void>
+  readonly synced: Promise<void>
+  /** Somebody waits for `written`. */
+  hurry(): void
 }
 
 /** Bytes of a file on their way to a socket. Whoever is given one must release it exactly once: sent, failed or dropped. */

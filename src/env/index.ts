@@ -19,7 +19,17 @@ export interface Env {
 }
 
 export type { Clock, Random, Timer } from './clock.ts'
-export type { Disk, File, FileLock, FileRegion, FileStatus, OpenMode, ScannedFile, TailRule } from './disk.ts'
+export type {
+  Disk,
+  File,
+  FileLock,
+  FileRegion,
+  FileStatus,
+  OpenMode,
+  ScannedFile,
+  SyncedWrite,
+  TailRule,
+} from './disk.ts'
 export { inThreadWorkers } from './in-thread-workers.ts'
 export { MemoryDisk, type MemoryDiskOptions, memoryDisk } from './memory/index.ts'
 export type { Listener, Network, Part, Receiver, Stream } from './network.ts'

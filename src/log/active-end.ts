@@ -9,6 +9,7 @@ import { segmentFileName } from './file-names.ts'
 import { type LastPosition, lastPositionIn, lastTimeIn } from './index-files.ts'
 import { damaged, type Opening } from './log-opening.ts'
 import { floorPosition } from './log-replay.ts'
+import { compactedEndOf } from './offset-order.ts'
 import type { Segment } from './segment.ts'
 
 export type SegmentEnd = Pick<Segment, 'nextOffset' | 'maxTimestamp' | 'maxTimestampOffset'>
@@ -100,7 +101,7 @@ async function walkFrom(
   known: SegmentEnd,
 ): Promise<SegmentEnd | undefined> {
   const { opening, segment, source } = walked
-  const isCompacted = opening.context.settings.cleanupPolicy.includes('compact')
+  const compactedEnd = compactedEndOf(opening.context.settings, opening.compactedEnd)
   const scanner = new BatchScanner(source, { from: start?.position ?? 0, to: segment.size, verify: false })
   let { nextOffset, maxTimestamp: largest, maxTimestampOffset } = known
   let isFirst = start !== undefined
@@ -108,7 +109,8 @@ async function walkFrom(
     const first = baseOffset(scanner.bytes, scanner.at)
     const last = lastOffset(scanner.bytes, scanner.at)
     if (isFirst && last !== start?.offset) return undefined
-    const isInOrder = isFirst || isCompacted ? first >= nextOffset : first === nextOffset
+    const mayHaveGap = isFirst || first < compactedEnd
+    const isInOrder = mayHaveGap ? first >= nextOffset : first === nextOffset
     if (!isInOrder || last < first) {
       const reason = `batch with offsets ${first} to ${last} where ${nextOffset} was expected`
       throw damaged(segment.path, scanner.position, nextOffset, reason)

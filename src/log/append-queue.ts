@@ -41,7 +41,9 @@ export abstract class PendingAppend {
   }
 
   /** Somebody waits until it is on the device: `landed` gets a promise of that. */
-  abstract get isDurable(): boolean
+  abstract readonly isDurable: boolean
+  /** Somebody waits for no more than that the kernel has it. */
+  abstract readonly isUrgent: boolean
   /** It is visible. `flushed` is there when an append of the same write is durable. */
   abstract landed(flushed: Promise<void> | undefined): void
   /** It was not appended. */
@@ -51,19 +53,22 @@ export abstract class PendingAppend {
 /** A batch that somebody brought as bytes. */
 export class PendingBatch extends PendingAppend {
   readonly promise: Promise<AppendResult>
+  readonly isDurable: boolean
   #resolve!: (result: AppendResult) => void
   #reject!: (error: Error) => void
 
-  constructor(fields: PendingFields) {
+  /** `isDurable`: whoever brought it waits for the sync, by `Appender.flush`. */
+  constructor(fields: PendingFields, isDurable: boolean) {
     super(fields)
+    this.isDurable = isDurable
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
   }
 
-  override get isDurable(): boolean {
-    return false
+  override get isUrgent(): boolean {
+    return !this.isDurable
   }
 
   override landed(): void {
@@ -80,7 +85,12 @@ export class AppendQueue {
   #waiting: PendingAppend[] = []
   /** Index of the first that waits; those before it are in flight. */
   #head = 0
+  #waitingBytes = 0
 
+  /** Of those that wait. */
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
   get isEmpty(): boolean {
     return this.#head === this.#waiting.length
   }
@@ -91,6 +101,7 @@ export class AppendQueue {
 
   push(append: PendingAppend): void {
     this.#waiting.push(append)
+    this.#waitingBytes += append.size
   }
 
   /** Takes appends from the front while `fits`; they are in flight until `landed`. The first is taken always. */
@@ -101,13 +112,14 @@ export class AppendQueue {
       bytes += this.first.size
       this.#head++
     } while (!this.isEmpty && fits(this.first, this.#head - start, bytes))
+    this.#waitingBytes -= bytes
     return this.#waiting.slice(start, this.#head)
   }
 
-  /** What was taken is done with. */
-  landed(): void {
-    this.#waiting = this.isEmpty ? [] : this.#waiting.slice(this.#head)
-    this.#head = 0
+  /** The first `count` of those taken are done with. */
+  landed(count: number): void {
+    this.#waiting = this.#waiting.length === count ? [] : this.#waiting.slice(count)
+    this.#head -= count
   }
 
   /** Everything that waits or is in flight; the queue is empty afterwards. */
@@ -115,6 +127,7 @@ export class AppendQueue {
     const all = this.#waiting
     this.#waiting = []
     this.#head = 0
+    this.#waitingBytes = 0
     return all
   }
 

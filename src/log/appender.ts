@@ -1,6 +1,7 @@
 /**
  * The write side of a log. `append` works synchronously up to the queue: producer state, offsets and epoch, in the
- * order of the calls. One gathered write is in flight at a time; all that was queued meanwhile goes into the next.
+ * order of the calls. Gathered writes follow one another; what is queued meanwhile goes into the next. A write of which
+ * all or some is to be on the device brings its sync along, where nothing else has to be synced with it.
  *
  *   admitted → offset assigned → queued → write → (fsync, when flush.messages says so) → visible → answered
  *
@@ -11,11 +12,9 @@
  * `exclusive` stops all that for a change of the end of the log: what was appended before is written first, what is
  * appended meanwhile gets its offsets afterwards, in the order of the calls.
  */
-import { ErrorCode, hasCode, PagelogError, surfaceInvariant } from '../base/index.ts'
+import { hasCode, type PagelogError, surfaceInvariant } from '../base/index.ts'
 import {
   ATTRIBUTES_AT,
-  BATCH_HEADER_BYTES,
-  batchSize,
   crc32c,
   lastOffsetDelta,
   maxTimestamp,
@@ -26,8 +25,10 @@ import {
   setLogAppendTime,
 } from '../record/index.ts'
 import { AppendQueue, type AppendResult, type PendingAppend, PendingBatch, type PendingFields } from './append-queue.ts'
+import { epochRefusal, sizeRefusal } from './append-refusal.ts'
 import { channels, publish } from './diagnostics.ts'
 import type { Flusher } from './flusher.ts'
+import { type Group, GroupWrites } from './group-writes.ts'
 import type { LogState } from './log-state.ts'
 import { type ProducerBatch, readProducerBatch } from './producer-batch.ts'
 import { producerRefusal } from './producer-refusal.ts'
@@ -36,15 +37,6 @@ import { Segment } from './segment.ts'
 
 /** The kernel takes no more parts in one gathered write (IOV_MAX). */
 const WRITE_PARTS_MAX = 1024
-/** A longer write would keep the first of its appends waiting, and leave nobody to fill the next one meanwhile. */
-const WRITE_BYTES_MAX = 1024 * 1024
-
-interface Landed {
-  readonly group: readonly PendingAppend[]
-  /** Settles with the sync that covers the group; undefined when nobody in it asked for one. */
-  readonly flushed: Promise<void> | undefined
-}
-
 export class Appender {
   readonly #state: LogState
   readonly #flusher: Flusher
@@ -55,8 +47,11 @@ export class Appender {
   /** The newest leader epoch, of what is queued as well. */
   #newestEpoch: number
   #pumping: Promise<void> | undefined
+  readonly #inFlight = new GroupWrites()
+  /** A write that lands is all that the pump waits for. */
+  #isLanding = false
   /** Written and visible, but not answered yet: that is done while the next write is under way. */
-  #landed: Landed | undefined
+  #landed: Group | undefined
   readonly #sealing = new Set<Promise<void>>()
   #handIn: () => void = () => {}
   /** Appends that came during `exclusive`. */
@@ -69,17 +64,22 @@ export class Appender {
     this.#newestEpoch = state.epochs.latest
   }
 
-  append(batch: Uint8Array, leaderEpoch: number): Promise<AppendResult> {
+  /** `isDurable`: whoever appends calls `flush` when it is answered. */
+  append(batch: Uint8Array, leaderEpoch: number, isDurable = false): Promise<AppendResult> {
     this.#handIn()
+    const refusal = this.#state.refusal()
+    if (refusal !== undefined) return Promise.reject(refusal)
     const held = this.#held
-    if (held === undefined) return this.#appendNow(batch, leaderEpoch)
+    if (held === undefined) return this.#appendNow(batch, leaderEpoch, isDurable)
     return new Promise((resolve) => {
-      held.push(() => resolve(this.#appendNow(batch, leaderEpoch)))
+      // A log that was closed meanwhile still takes what came before.
+      held.push(() => resolve(this.#appendNow(batch, leaderEpoch, isDurable)))
     })
   }
 
-  #appendNow(batch: Uint8Array, leaderEpoch: number): Promise<AppendResult> {
-    const refusal = this.#state.refusal() ?? this.#sizeRefusal(batch) ?? this.#epochRefusal(leaderEpoch)
+  #appendNow(batch: Uint8Array, leaderEpoch: number, isDurable: boolean): Promise<AppendResult> {
+    const offline = this.#state.failure === undefined ? undefined : this.#state.refusal()
+    const refusal = offline ?? this.#unfit(batch, leaderEpoch)
     if (refusal !== undefined) return Promise.reject(refusal)
 
     const nowMs = this.#appendTime()
@@ -90,8 +90,9 @@ export class Appender {
       const settled = this.#admit(producerBatch)
       if (settled !== undefined) return settled
     }
-    const pending = this.#enqueue(batch, { leaderEpoch, nowMs, producerBatch }, (fields) => new PendingBatch(fields))
-    this.wake()
+    const makePending = (fields: PendingFields) => new PendingBatch(fields, isDurable)
+    const pending = this.#enqueue(batch, { leaderEpoch, nowMs, producerBatch }, makePending)
+    this.wake(isDurable)
     return pending.promise
   }
 
@@ -113,9 +114,18 @@ export class Appender {
     this.#enqueue(batch, { leaderEpoch, nowMs: this.#appendTime(), producerBatch: undefined }, makePending)
   }
 
-  /** Something is queued or gathered: it is written as soon as nothing else is. */
-  wake(): void {
-    if (this.#held !== undefined || this.#pumping !== undefined) return
+  /**
+   * Something is queued or gathered: it is written as soon as nothing else is. `isDurable`: it waits for a sync anyway,
+   * and may wait for the one under way.
+   */
+  wake(isDurable = false): void {
+    if (this.#held !== undefined) return
+    if (this.#pumping !== undefined) {
+      if (!this.#isLanding) return
+      if (this.#mayWriteAhead()) this.#begin(this.#state.segments.active)
+      else if (!isDurable) this.#inFlight.hurry()
+      return
+    }
     // With nothing to do the pump would be done before it could be noted as running, and be noted for ever.
     if (this.#gather()) this.#pumping = this.#pump()
   }
@@ -173,32 +183,8 @@ export class Appender {
     }
   }
 
-  #sizeRefusal(batch: Uint8Array): PagelogError | undefined {
-    const { maxMessageBytes, segmentBytes } = this.#state.context.settings
-    if (batch.length < BATCH_HEADER_BYTES || batchSize(batch, 0) !== batch.length || lastOffsetDelta(batch, 0) < 0) {
-      return new PagelogError('PAGELOG_INVALID_ARGUMENT', 'append takes the bytes of exactly one record batch')
-    }
-    if (batch.length > maxMessageBytes) {
-      return refused(
-        ErrorCode.MESSAGE_TOO_LARGE,
-        `batch of ${batch.length} bytes is above max.message.bytes=${maxMessageBytes}`,
-      )
-    }
-    if (batch.length > segmentBytes) {
-      return refused(
-        ErrorCode.RECORD_LIST_TOO_LARGE,
-        `batch of ${batch.length} bytes is above segment.bytes=${segmentBytes}`,
-      )
-    }
-    return undefined
-  }
-
-  /** Epochs never decrease along a log (reliability L2). */
-  #epochRefusal(leaderEpoch: number): PagelogError | undefined {
-    const newest = this.#newestEpoch
-    return leaderEpoch < newest
-      ? refused(ErrorCode.FENCED_LEADER_EPOCH, `leader epoch ${leaderEpoch} is older than the log's ${newest}`)
-      : undefined
+  #unfit(batch: Uint8Array, leaderEpoch: number): PagelogError | undefined {
+    return sizeRefusal(batch, this.#state.context.settings) ?? epochRefusal(leaderEpoch, this.#newestEpoch)
   }
 
   /** The answer of a duplicate or of a batch out of sequence; undefined when the batch was reserved and may go on. */
@@ -265,14 +251,16 @@ export class Appender {
   async #pump(): Promise<void> {
     try {
       await null // whatever is appended in the same go shares the write, and records the batch
-      while (this.#hasMore()) await this.#writeGroup()
+      for (;;) {
+        while (this.#mayWriteAhead()) this.#begin(this.#state.segments.active)
+        if (this.#inFlight.first !== undefined) {
+          this.#answer()
+          await this.#landFirst()
+        } else if (this.#hasMore()) await this.#writeGroup()
+        else break
+      }
     } catch (error) {
-      this.#answer()
-      surfaceInvariant(error)
-      const { directory } = this.#state.context
-      if (!hasCode(error, 'PAGELOG_DISK_FULL')) this.#state.fail(error as Error)
-      else publish(channels.diskFull, () => ({ directory, error: error as Error }))
-      this.#voidQueue(error as Error)
+      await this.#fail(error)
     } finally {
       this.#pumping = undefined
     }
@@ -285,10 +273,29 @@ export class Appender {
     return this.#gather()
   }
 
+  /** Another write may follow those in flight without waiting for anything. */
+  #mayWriteAhead(): boolean {
+    const { segments, epochs, failure } = this.#state
+    const { segment, byteLength } = this.#inFlight
+    if (segment === undefined || segment !== segments.active || failure !== undefined) return false
+    if (!this.#inFlight.takesMore(this.#queue.waitingBytes)) return false
+    const { first } = this.#queue
+    return first.leaderEpoch <= epochs.latest && !segment.mustRoll(first, byteLength)
+  }
+
+  /** The first write with none in flight. */
   async #writeGroup(): Promise<void> {
     const segment = await this.#pinActive(this.#queue.first)
     try {
-      await this.#writeInto(segment)
+      const { epochs } = this.#state
+      const { first } = this.#queue
+      if (first.leaderEpoch > epochs.latest) {
+        this.#answer()
+        await epochs.assign(first.leaderEpoch, first.baseOffset)
+      }
+      if (this.#state.failure !== undefined) throw this.#state.failure
+      this.#gather()
+      this.#begin(segment)
     } finally {
       segment.unpin()
     }
@@ -316,41 +323,70 @@ export class Appender {
     }
   }
 
-  async #writeInto(segment: Segment): Promise<void> {
-    const state = this.#state
-    const { epochs } = state
-    const first = this.#queue.first
-    if (first.leaderEpoch > epochs.latest) {
-      this.#answer()
-      await epochs.assign(first.leaderEpoch, first.baseOffset)
-    }
-    if (state.failure !== undefined) throw state.failure
-
-    this.#gather()
-    const group = this.#queue.take(
+  /** Hands a group to the kernel, behind those in flight; what landed before is answered meanwhile. */
+  #begin(segment: Segment): void {
+    const { epochs, context, recoveryPoint } = this.#state
+    const before = this.#inFlight.byteLength
+    const bytesMax = this.#inFlight.nextBytes(this.#queue.waitingBytes)
+    const appends = this.#queue.take(
       (append, count, bytes) =>
         count < WRITE_PARTS_MAX &&
-        bytes + append.size <= WRITE_BYTES_MAX &&
+        bytes + append.size <= bytesMax &&
         append.leaderEpoch <= epochs.latest &&
-        !segment.mustRoll(append, bytes),
+        !segment.mustRoll(append, before + bytes),
     )
-    const writing = segment.file.write(
-      group.map((append) => append.bytes),
-      segment.size,
-    )
+    const parts = appends.map((append) => append.bytes)
+    const endOffset = appends[appends.length - 1]!.lastOffset + 1
+    const position = segment.size + before
+    const mustFlush = endOffset - recoveryPoint >= context.settings.flushMessages
+    const isDurable = mustFlush || appends.some((append) => append.isDurable)
+    const synced = isDurable ? this.#flusher.write(segment, parts, { position, endOffset }) : undefined
+    if (synced !== undefined && !mustFlush && appends.some((append) => append.isUrgent)) synced.hurry()
+    const written = synced?.written ?? segment.file.write(parts, position)
+    written.catch(() => {}) // heard of in its turn
+    let byteLength = 0
+    for (const append of appends) byteLength += append.size
+    this.#inFlight.add({ appends, segment, byteLength, written, flushed: synced?.synced, hurry: synced?.hurry })
     this.#answer()
-    await writing.catch((error: unknown) => this.#refuse(segment, error))
-    state.writtenEndOffset = group[group.length - 1]!.lastOffset + 1
+  }
+
+  async #landFirst(): Promise<void> {
+    const state = this.#state
+    const group = this.#inFlight.first!
+    const { segment, written, appends } = group
+    this.#isLanding = true
+    if (!this.#queue.isEmpty) this.#inFlight.hurry()
+    try {
+      await written.finally(() => {
+        this.#isLanding = false
+      })
+    } catch (error) {
+      await this.#refuse(segment, error)
+    }
+    state.writtenEndOffset = appends[appends.length - 1]!.lastOffset + 1
     if (state.writtenEndOffset - state.recoveryPoint >= state.context.settings.flushMessages) {
-      await this.#flusher.flush(state.writtenEndOffset)
+      await (group.flushed ?? this.#flusher.flush(state.writtenEndOffset))
     }
     // What another part of the directory met meanwhile makes these bytes as untrustworthy as a failure of our own.
     if (state.failure !== undefined) throw state.failure
-    this.#land(segment, group)
+    this.#inFlight.landed(this.#land)
+  }
+
+  /** Nothing of what is in flight or queued is appended. */
+  async #fail(error: unknown): Promise<void> {
+    this.#answer()
+    surfaceInvariant(error)
+    await this.#inFlight.settle()
+    this.#inFlight.clear()
+    const { directory } = this.#state.context
+    if (!hasCode(error, 'PAGELOG_DISK_FULL')) this.#state.fail(error as Error)
+    else publish(channels.diskFull, () => ({ directory, error: error as Error }))
+    this.#voidQueue(error as Error)
   }
 
   /** What the kernel took of a write before the disk was full is cut off again: no power loss must bring it back. */
   async #refuse(segment: Segment, error: unknown): Promise<never> {
+    await this.#inFlight.settle()
     if (hasCode(error, 'PAGELOG_DISK_FULL')) {
       await this.#flusher.exclusive(async () => {
         const { failure } = this.#state // of a sync, which is never repeated
@@ -362,9 +398,10 @@ export class Appender {
   }
 
   /** The group becomes visible; its appends are answered by `#answer`. */
-  #land(segment: Segment, group: readonly PendingAppend[]): void {
+  readonly #land = (group: Group): void => {
     const state = this.#state
-    for (const append of group) {
+    const { appends, segment } = group
+    for (const append of appends) {
       segment.accept(append.bytes, 0, append.size)
       state.counters.appends++
       state.counters.appendedBytes += append.size
@@ -373,11 +410,13 @@ export class Appender {
     }
     state.counters.writes++
     state.logEndOffset = state.writtenEndOffset
-    this.#queue.landed()
+    this.#queue.landed(appends.length)
     this.#flusher.scheduleFlush()
-    const flushed = group.some((append) => append.isDurable) ? this.#flusher.flush(state.logEndOffset) : undefined
-    flushed?.catch(() => {}) // whoever waits for it hears of it
-    this.#landed = { group, flushed }
+    if (group.flushed === undefined && appends.some((append) => append.isDurable)) {
+      group.flushed = this.#flusher.flush(state.logEndOffset)
+      group.flushed.catch(() => {}) // whoever waits for it hears of it
+    }
+    this.#landed = group
   }
 
   #answer(): void {
@@ -393,7 +432,7 @@ export class Appender {
       }
     }
     const { failure } = this.#state
-    for (const append of landed.group) {
+    for (const append of landed.appends) {
       if (failure === undefined) append.landed(landed.flushed)
       else append.reject(failure) // nothing is acknowledged after a failure (reliability L5)
     }
@@ -446,8 +485,4 @@ export class Appender {
     this.#newestEpoch = state.epochs.latest
     for (const append of failed) append.reject(error)
   }
-}
-
-function refused(kafkaCode: number, message: string): PagelogError {
-  return new PagelogError('PAGELOG_REFUSED', message, { kafkaCode })
 }

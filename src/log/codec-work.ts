@@ -4,7 +4,14 @@
  */
 import { hasCode } from '../base/index.ts'
 import type { Job, Workers } from '../env/index.ts'
-import { compression, DECOMPRESSED_BATCH_BYTES_MAX, decompressBatch, loadCodec, loadedCodec } from '../record/index.ts'
+import { compression, decompressBatch, loadCodec, loadedCodec } from '../record/index.ts'
+
+/** What a log has to open compressed batches with. */
+export interface Opening {
+  readonly workers: Workers | undefined
+  /** Of one batch: pagelog.decompressed.batch.max.bytes. */
+  readonly decompressedBytesMax: number
+}
 
 /** In place: some 0.3 ms, whatever the codec. */
 const IN_PLACE_BYTES_MAX = 128 * 1024
@@ -12,11 +19,12 @@ const IN_PLACE_BYTES_MAX = 128 * 1024
 const IN_PLACE_BATCH_BYTES_MAX = 64 * 1024
 
 /** The uncompressed twin of a whole compressed batch, if it is small enough to be made here. Throws as `decompressBatch`. */
-export async function tryInPlace(batch: Uint8Array, workers: Workers | undefined): Promise<Uint8Array | undefined> {
+export async function tryInPlace(batch: Uint8Array, opening: Opening): Promise<Uint8Array | undefined> {
+  const { workers, decompressedBytesMax } = opening
   if (workers !== undefined && batch.length > IN_PLACE_BATCH_BYTES_MAX) return undefined
   const number = compression(batch, 0)
   const codec = loadedCodec(number) ?? (await loadCodec(number))
-  if (workers === undefined) return decompressBatch(batch, codec, DECOMPRESSED_BATCH_BYTES_MAX)
+  if (workers === undefined) return decompressBatch(batch, codec, decompressedBytesMax)
   try {
     return decompressBatch(batch, codec, IN_PLACE_BYTES_MAX)
   } catch (error) {

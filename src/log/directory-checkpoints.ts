@@ -12,7 +12,7 @@ import {
   RECOVERY_POINT_FILE,
 } from './file-names.ts'
 import type { OffsetPersistence } from './log-state.ts'
-import { type PartitionOffset, type PartitionOffsets, readOffsetCheckpoint } from './offset-checkpoint.ts'
+import { type PartitionOffset, readOffsetCheckpoint } from './offset-checkpoint.ts'
 import { OffsetCheckpointWriter } from './offset-checkpoint-writer.ts'
 
 export interface CheckpointedOffsets {
@@ -34,19 +34,29 @@ export interface CheckpointSource {
 }
 
 type Kind = keyof CheckpointedOffsets
+const KINDS: readonly Kind[] = ['recoveryPoint', 'logStartOffset', 'firstDirtyOffset']
 
-/** What the last process left in the files. */
-export type KnownOffsets = Readonly<Record<Kind, PartitionOffsets>>
+/** What the last process left in the files; undefined where one is absent or damaged. */
+export type KnownOffsets = Readonly<Record<Kind, ReadonlyMap<string, number> | undefined>>
 
 export class DirectoryCheckpoints {
-  readonly #known: KnownOffsets
+  /** Of partitions that are damaged, or were not opened yet. */
+  readonly #known: Readonly<Record<Kind, Map<string, number>>>
+  /** There was a file of recovery points: it names every log that was ever compacted. */
+  readonly #hasNames: boolean
   readonly #source: CheckpointSource
   readonly #files: Record<Kind, OffsetCheckpointWriter>
   /** The files still name a partition that was removed. */
   #isStale = false
 
   constructor(env: Pick<Env, 'disk' | 'clock'>, path: string, known: KnownOffsets, source: CheckpointSource) {
-    this.#known = known
+    const { recoveryPoint, logStartOffset, firstDirtyOffset } = known
+    this.#known = {
+      recoveryPoint: new Map(recoveryPoint),
+      logStartOffset: new Map(logStartOffset),
+      firstDirtyOffset: new Map(firstDirtyOffset),
+    }
+    this.#hasNames = recoveryPoint !== undefined
     this.#source = source
     const file = (name: string, kind: Kind, writesZero: boolean): OffsetCheckpointWriter =>
       new OffsetCheckpointWriter(env, `${path}/${name}`, writesZero, () => this.#offsetsOf(kind))
@@ -66,20 +76,31 @@ export class DirectoryCheckpoints {
   }
 
   /**
-   * Of the last process; 0 where nothing is known. A partition with a recovery point and no first dirty offset was never
-   * compacted: the recovery point is written before a compaction changes anything.
+   * Of the last process; 0 where nothing is known. A partition without a first dirty offset was never compacted, since its
+   * recovery point is written before a compaction changes anything; only where there was no file of recovery points is that
+   * unknown. A new directory has one before its first partition.
    */
   knownOf(name: string): OffsetsAtOpen {
     const { recoveryPoint, firstDirtyOffset } = this.#known
     return {
       recoveryPoint: recoveryPoint.get(name) ?? 0,
       logStartOffset: this.#known.logStartOffset.get(name) ?? 0,
-      firstDirtyOffset: firstDirtyOffset.get(name) ?? (recoveryPoint.has(name) ? 0 : undefined),
+      firstDirtyOffset: firstDirtyOffset.get(name) ?? (this.#hasNames || recoveryPoint.has(name) ? 0 : undefined),
     }
   }
 
-  /** A partition was removed: none that gets its name may be measured by what is still written of it. */
-  forgot(): void {
+  /** What is known of a partition that is about to be opened again, should that fail. */
+  know(name: string, offsets: OffsetsAtOpen): void {
+    for (const kind of KINDS) {
+      const offset = offsets[kind]
+      if (offset === undefined) this.#known[kind].delete(name)
+      else this.#known[kind].set(name, offset)
+    }
+  }
+
+  /** A partition was removed: none that gets its name may be measured by what was known, or is still written, of it. */
+  forget(name: string): void {
+    for (const kind of KINDS) this.#known[kind].delete(name)
     this.#isStale = true
   }
 
@@ -105,7 +126,8 @@ export class DirectoryCheckpoints {
   async settle(): Promise<void> {
     const { open, damaged } = this.#source
     const isThere = (name: string): boolean => open.has(name) || damaged.has(name)
-    if ([...this.#known.recoveryPoint.keys()].some((name) => !isThere(name))) await this.write()
+    const isRight = this.#hasNames && [...this.#known.recoveryPoint.keys()].every(isThere)
+    if (!isRight) await this.write()
     for (const [name, offset] of this.#known.firstDirtyOffset) {
       // Also of a log that was cut in recovery: what is appended there is not clean.
       if (damaged.has(name) || open.get(name)?.log.firstDirtyOffset === offset) continue

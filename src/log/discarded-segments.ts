@@ -22,10 +22,16 @@ export class DiscardedSegments {
   #doomed: Doomed[] = []
   #timer: Timer | undefined
   #unlinking: Promise<void> = Promise.resolve()
+  #hasDiscarded = false
 
   constructor(context: SegmentContext, onFailure: (error: Error) => void) {
     this.#context = context
     this.#onFailure = onFailure
+  }
+
+  /** Names went since the log was opened. */
+  get hasDiscarded(): boolean {
+    return this.#hasDiscarded
   }
 
   /** Files that wait for their delay. */
@@ -40,6 +46,7 @@ export class DiscardedSegments {
    */
   async discard(segments: readonly Segment[], delayMs: number): Promise<void> {
     const { disk, directory, clock } = this.#context
+    this.#hasDiscarded ||= segments.length > 0
     try {
       for (const segment of segments) {
         await segment.retire()

@@ -4,8 +4,9 @@
  * recovery point advances only here. A failed fsync takes the log offline and is never repeated (reliability L5).
  */
 import { Mutex } from '../base/index.ts'
-import type { Timer } from '../env/index.ts'
+import type { SyncedWrite, Timer } from '../env/index.ts'
 import type { LogState } from './log-state.ts'
+import type { Segment } from './segment.ts'
 
 /** Longer waits than this are none: a timer cannot hold them. */
 const TIMER_MS_MAX = 0x7fffffff
@@ -35,6 +36,22 @@ export class Flusher {
     }
     this.#next ??= this.#order.run(() => this.#start())
     return this.#next
+  }
+
+  /**
+   * A write into the active segment up to `endOffset` that brings its sync along, so that both are one trip to the pool.
+   * Undefined, and nothing has begun, while another flush is under way or more than this has to be synced.
+   */
+  write(
+    segment: Segment,
+    parts: readonly Uint8Array[],
+    at: { readonly position: number; readonly endOffset: number },
+  ): SyncedWrite | undefined {
+    if (!this.#isDoneUpTo(segment)) return undefined
+    const { written, synced, hurry } = segment.file.writeSynced(parts, at.position)
+    const flushed = this.#order.run(() => this.#follow(written, synced, at.endOffset))
+    flushed.catch(() => {}) // whoever waits for it hears of it
+    return { written, synced: flushed, hurry }
   }
 
   /** Records were appended: sync them within flush.ms. */
@@ -70,6 +87,37 @@ export class Flusher {
     } finally {
       this.#running = undefined
       this.#coversNames = false
+    }
+  }
+
+  /** Everything but the end of `segment` is on the device, and nothing else is being synced. */
+  #isDoneUpTo(segment: Segment): boolean {
+    const { segments, hasUnsyncedNames, recoveryPoint } = this.#state
+    if (hasUnsyncedNames || !this.#order.isFree || segment.baseOffset > recoveryPoint) return false
+    return segment === segments.active && !segments.all.some((one) => one.hasUnsyncedIndexes)
+  }
+
+  async #follow(written: Promise<void>, synced: Promise<void>, endOffset: number): Promise<void> {
+    await written // refused, it has nothing to be synced
+    this.#covered = endOffset
+    this.#running = this.#finish(synced, endOffset)
+    try {
+      await this.#running
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  async #finish(synced: Promise<void>, endOffset: number): Promise<void> {
+    const state = this.#state
+    try {
+      await synced
+      state.counters.syncs++
+      if (state.failure !== undefined) throw state.failure
+      state.recoveryPoint = Math.max(state.recoveryPoint, endOffset)
+    } catch (error) {
+      state.fail(error as Error)
+      throw error
     }
   }
 

@@ -13,7 +13,7 @@ export async function unloadIdle(state: LogState, flusher: Flusher, segment: Seg
   if (!isSaved(state, segment)) {
     segment.pins++
     try {
-      if (segment.hasUnsavedIndexes) await saveIndexes(state, segment)
+      if (hasUnsavedIndexes(segment)) await saveIndexes(state, segment)
       await flusher.flush(segment.nextOffset)
     } finally {
       segment.unpin()
@@ -24,7 +24,12 @@ export async function unloadIdle(state: LogState, flusher: Flusher, segment: Seg
 }
 
 function isSaved(state: LogState, segment: Segment): boolean {
-  return segment.nextOffset <= state.recoveryPoint && !segment.hasUnsavedIndexes && !segment.hasUnsyncedIndexes
+  return segment.nextOffset <= state.recoveryPoint && !hasUnsavedIndexes(segment) && !segment.hasUnsyncedIndexes
+}
+
+/** Those of an empty segment say nothing: a log that nobody has written to yet costs no files. */
+function hasUnsavedIndexes(segment: Segment): boolean {
+  return segment.size > 0 && segment.hasUnsavedIndexes
 }
 
 /** On a full disk there are none: they stay in memory. */

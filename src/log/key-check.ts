@@ -1,8 +1,7 @@
 /** A compacted log is a table: a record without a key has no place in it, and nothing could ever replace it. */
 import { ErrorCode, hasCode, PagelogError } from '../base/index.ts'
-import type { Workers } from '../env/index.ts'
 import { Compression, compression } from '../record/index.ts'
-import { byWorker, tryInPlace } from './codec-work.ts'
+import { byWorker, type Opening, tryInPlace } from './codec-work.ts'
 import { type FindKeylessJob, findKeyless, findKeylessIn, findKeylessJob } from './key-jobs.ts'
 import type { LogSettings } from './log-settings.ts'
 import type { RecordInput } from './record-input.ts'
@@ -27,12 +26,13 @@ export function assertBatchKeyed(batch: Uint8Array, settings: LogSettings): void
 }
 
 /** The same of one that is. Also rejects with PAGELOG_INVALID_ARGUMENT, PAGELOG_TOO_LARGE, PAGELOG_UNSUPPORTED. */
-export async function assertCompressedKeyed(batch: Uint8Array, workers: Workers | undefined): Promise<void> {
+export async function assertCompressedKeyed(batch: Uint8Array, opening: Opening): Promise<void> {
   try {
-    const plain = await tryInPlace(batch, workers)
+    const { workers, decompressedBytesMax: maxBytes } = opening
+    const plain = await tryInPlace(batch, opening)
     const index =
       plain === undefined
-        ? await byWorker(workers!, findKeylessJob, batch, (bytes): FindKeylessJob => ({ batch: bytes }))
+        ? await byWorker(workers!, findKeylessJob, batch, (bytes): FindKeylessJob => ({ batch: bytes, maxBytes }))
         : findKeylessIn(plain)
     assertNone(index)
   } catch (error) {

@@ -1,18 +1,12 @@
 /** Looking for keys in a compressed batch: in place, and as a job for `Workers`. */
 import { PagelogError } from '../base/index.ts'
 import { jobAt } from '../env/index.ts'
-import {
-  checkBatch,
-  compression,
-  DECOMPRESSED_BATCH_BYTES_MAX,
-  decompressBatch,
-  loadCodec,
-  RecordCursor,
-} from '../record/index.ts'
+import { checkBatch, compression, decompressBatch, loadCodec, RecordCursor } from '../record/index.ts'
 
 export interface FindKeylessJob {
   /** A whole batch, compressed. */
   readonly batch: Uint8Array
+  readonly maxBytes: number
 }
 
 /** Index of the first record without a key in the plain batch that `bytes` begins with; -1: all have one. */
@@ -31,9 +25,9 @@ export function findKeylessIn(plain: Uint8Array): number {
   return findKeyless(plain)
 }
 
-export async function findCompressedKeyless({ batch }: FindKeylessJob): Promise<number> {
+export async function findCompressedKeyless({ batch, maxBytes }: FindKeylessJob): Promise<number> {
   const codec = await loadCodec(compression(batch, 0))
-  return findKeylessIn(decompressBatch(batch, codec, DECOMPRESSED_BATCH_BYTES_MAX))
+  return findKeylessIn(decompressBatch(batch, codec, maxBytes))
 }
 
 export const findKeylessJob = {

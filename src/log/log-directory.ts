@@ -17,11 +17,12 @@ import {
   resolveSettings,
   silentLogger,
 } from '../base/index.ts'
-import type { Env, FileLock, Timer } from '../env/index.ts'
+import type { Env, FileLock } from '../env/index.ts'
 import { someAtOnce } from './at-once.ts'
 import { Cleaner, type CleanerStats } from './compaction/cleaner.ts'
 import { compactionLimitsOf } from './compaction/cleaner-settings.ts'
 import { DirectoryCheckpoints, type KnownOffsets, type OffsetsAtOpen } from './directory-checkpoints.ts'
+import { DirectoryUpkeep } from './directory-upkeep.ts'
 import {
   CLEAN_SHUTDOWN_FILE,
   DELETE_DIRECTORY_SUFFIX,
@@ -40,7 +41,6 @@ import { type RepairOptions, type RepairReport, repairLog } from './repair.ts'
 import { retainAll } from './retention-pass.ts'
 import { SegmentCache } from './segment-cache.ts'
 
-const CHECKPOINT_INTERVAL_MS = 60_000
 /** Partitions opened at the same time: enough to keep the thread pool busy. */
 const OPENS_AT_ONCE = 8
 /** Syncs of the same directory's files go to the device together. */
@@ -92,7 +92,7 @@ export class LogDirectory {
   readonly #damaged = new Map<string, PagelogError>()
   readonly #listeners = new Set<(error: Error) => void>()
   #failure: Error | undefined
-  readonly #timers: Timer[] = []
+  readonly #upkeep: DirectoryUpkeep
   #retaining: Promise<void> | undefined
   readonly #cache: SegmentCache
   readonly #checkpoints: DirectoryCheckpoints
@@ -115,7 +115,17 @@ export class LogDirectory {
     const partitions = { open: this.#partitions, damaged: this.#damaged }
     this.#checkpoints = new DirectoryCheckpoints(options.env, this.path, known, partitions)
     const logs = () => [...this.#partitions.values()].map(({ log }) => log)
-    this.#cleaner = new Cleaner({ clock: options.env.clock, settings: this.settings, logger: this.#logger, logs })
+    const { clock } = options.env
+    const { settings, path } = this
+    const logger = this.#logger
+    this.#cleaner = new Cleaner({ clock, settings, logger, logs })
+    this.#upkeep = new DirectoryUpkeep({
+      ...{ clock, settings, path, logger, logs },
+      checkpoint: () => this.#checkpoint(),
+      applyRetention: () => this.applyRetention(),
+      isOver: () => this.#failure !== undefined || this.#closing !== undefined,
+      onFailure: (error) => this.#goOffline(error),
+    })
   }
 
   /**
@@ -137,7 +147,7 @@ export class LogDirectory {
       const opened = new LogDirectory(options, { lock, meta, wasClean }, known)
       directory = opened
       await opened.#openPartitions()
-      opened.#startTimers()
+      opened.#upkeep.start()
       opened.#cleaner.start()
       return opened
     } catch (error) {
@@ -238,7 +248,7 @@ export class LogDirectory {
     if (this.#closing !== undefined) throw this.#closedError()
     this.#partitions.delete(name)
     this.#damaged.delete(name)
-    this.#checkpoints.forgot()
+    this.#checkpoints.forget(name)
     const removing = this.#remove(name, found?.log).finally(() => this.#removing.delete(name))
     this.#removing.set(name, removing)
     await removing
@@ -258,7 +268,7 @@ export class LogDirectory {
       this.#goOffline(error as Error)
       throw error
     }
-    await this.#checkpoint().catch((error: Error) => this.#checkpointFailed(error))
+    await this.#upkeep.checkpoint()
   }
 
   /**
@@ -286,11 +296,13 @@ export class LogDirectory {
     let { recoveryPoint, logStartOffset, firstDirtyOffset }: OffsetsAtOpen = log ?? this.#checkpoints.knownOf(name)
     try {
       await log?.abandon()
-      const report = await repairLog({ ...target, settings: this.#settingsOf(partition.topic) }, options)
+      const settings = this.#settingsOf(partition.topic)
+      const report = await repairLog({ ...target, settings, compactedEnd: firstDirtyOffset ?? 0 }, options)
       // With damage left the log must refuse to open as before, not be cut there.
       if (report.remaining.length === 0) recoveryPoint = Math.min(recoveryPoint, report.logEndOffset)
       return report
     } finally {
+      this.#checkpoints.know(name, { recoveryPoint, logStartOffset, firstDirtyOffset })
       await this.#openFound(partition, { recoveryPoint, logStartOffset, firstDirtyOffset })
       await this.#checkpoint()
     }
@@ -353,7 +365,11 @@ export class LogDirectory {
       })
       if (files === undefined) return
       const topicId = await readTopicId(files)
-      const log = await this.#openLog(name, this.#settingsOf(partition.topic), files, known)
+      const offsets = known ?? this.#checkpoints.knownOf(name)
+      const log = await this.#openLog(name, this.#settingsOf(partition.topic), files, offsets, known !== undefined)
+      // The checkpoints are about to name it, which then says that it is known whether it was compacted: gaps that were
+      // believed now must not be looked at again.
+      if (offsets.firstDirtyOffset === undefined && log.segmentCount > 1) await log.flush()
       this.#damaged.delete(name)
       this.#partitions.set(name, { ...partition, log, topicId })
     } catch (error) {
@@ -363,15 +379,20 @@ export class LogDirectory {
     }
   }
 
-  #openLog(name: string, settings: LogSettings, files: PartitionFiles, known: OffsetsAtOpen | undefined): Promise<Log> {
-    const { recoveryPoint, logStartOffset, firstDirtyOffset } = known ?? this.#checkpoints.knownOf(name)
+  #openLog(
+    name: string,
+    settings: LogSettings,
+    files: PartitionFiles,
+    { recoveryPoint, logStartOffset, firstDirtyOffset }: OffsetsAtOpen,
+    wasRepaired: boolean,
+  ): Promise<Log> {
     return Log.open({
       env: this.#options.env,
       directory: `${this.path}/${name}`,
       settings,
       recoveryPoint,
       logStartOffset,
-      cleanShutdown: this.wasClean && known === undefined,
+      cleanShutdown: this.wasClean && !wasRepaired,
       files,
       persist: this.#checkpoints.persistenceOf(name),
       compaction: { limits: compactionLimitsOf(this.settings), firstDirtyOffset },
@@ -397,8 +418,7 @@ export class LogDirectory {
       const shared = { persist, compaction, cache: this.#cache, logger: this.#logger, onFailure }
       const options = { recoveryPoint: 0, cleanShutdown: true, ...shared }
       log = await Log.open({ env, directory, settings, ...options })
-      await env.disk.syncDirectory(directory)
-      await env.disk.syncDirectory(this.path)
+      await env.disk.syncDirectory(directory) // its own name is: `makeDirectory` syncs what it makes
       const refusal = this.#refusal()
       if (refusal !== undefined) throw refusal
     } catch (error) {
@@ -434,43 +454,12 @@ export class LogDirectory {
     for (const listener of this.#listeners) listener(error)
   }
 
-  #startTimers(): void {
-    const { clock } = this.#options.env
-    const intervalMs = Math.min(0x7fffffff, this.settings.logRetentionCheckIntervalMs)
-    const isQuiet = (): boolean => this.#failure !== undefined || this.#closing !== undefined
-    this.#timers.push(
-      clock.every(CHECKPOINT_INTERVAL_MS, () => this.#tick()),
-      clock.every(intervalMs, () => {
-        if (!isQuiet()) this.applyRetention().catch((error: Error) => this.#retentionFailed(error))
-      }),
-    )
-  }
-
-  #retentionFailed(error: Error): void {
-    if (this.#failure === undefined && this.#closing === undefined) {
-      this.#logger.warn({ err: error, path: this.path }, 'retention could not be applied everywhere')
-    }
-  }
-
-  #tick(): void {
-    if (this.#failure !== undefined || this.#closing !== undefined) return
-    const expiredBefore = this.#options.env.clock.nowMs() - this.settings.producerIdExpirationMs
-    for (const { log } of this.#partitions.values()) log.expireProducers(expiredBefore)
-    this.#checkpoint().catch((error: Error) => this.#checkpointFailed(error))
-  }
-
-  /** Older recovery points only mean a longer scan: a full disk is no reason to stop. */
-  #checkpointFailed(error: Error): void {
-    if (hasCode(error, 'PAGELOG_DISK_FULL')) this.#logger.warn({ err: error }, 'checkpoint could not be written')
-    else this.#goOffline(error)
-  }
-
   async #checkpoint(): Promise<void> {
     if (this.#failure === undefined) await this.#checkpoints.write()
   }
 
   async #close(clean: boolean): Promise<void> {
-    for (const timer of this.#timers) timer.cancel()
+    this.#upkeep.stop()
     this.#cleaner.stop()
     const { disk } = this.#options.env
     try {

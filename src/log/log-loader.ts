@@ -73,7 +73,8 @@ async function beginLog(opening: Opening): Promise<LoadedLog> {
   if (isNew) await epochs.assign(0, logStartOffset)
   await snapshots.removeBeyond(-1)
   const segments = new Segments([await Segment.create(context, logStartOffset)])
-  return { segments, producers: new ProducerState(), snapshots, epochs, logStartOffset, report: NOTHING_DONE }
+  const begun = { segments, producers: new ProducerState(), snapshots, epochs, logStartOffset }
+  return { ...begun, report: NOTHING_DONE, isUntouched: false }
 }
 
 /** Nothing is to be recovered. */
@@ -95,7 +96,8 @@ async function openClean(opening: Opening, segments: Segment[]): Promise<LoadedL
   if (!opening.cleanShutdown) await removeTrimmed(segments, logStartOffset)
   const isCut = epochs.truncate(endOffset + 1)
   if (epochs.truncateStart(logStartOffset) || isCut || isNew) await epochs.save()
-  return { segments: new Segments(segments), producers, snapshots, epochs, logStartOffset, report: NOTHING_DONE }
+  const opened = { segments: new Segments(segments), producers, snapshots, epochs, logStartOffset }
+  return { ...opened, report: NOTHING_DONE, isUntouched: opening.cleanShutdown && !snapshots.hasRemoved }
 }
 
 /** Producers by the newest snapshot and what follows it; with them the epochs, when their file was missing. */
@@ -105,7 +107,7 @@ async function replayMissing(
   endOffset: number,
 ): Promise<ProducerState> {
   const { context, snapshots, epochs, isNew } = opening
-  const { offset, state } = await snapshots.loadLatest(endOffset)
+  const { offset, state } = await snapshots.loadLatest(endOffset, segments[0]!.baseOffset)
   const from = isNew ? 0 : offset
   if (from >= endOffset) return state
   const epochReplay = new EpochReplay(epochs, isNew)

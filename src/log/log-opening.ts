@@ -36,6 +36,8 @@ export interface LoadedLog {
   /** That of the options, or of the first segment when that is none. */
   readonly logStartOffset: number
   readonly report: RecoveryReport
+  /** Nothing was made or changed, so that all of it is on the device as the last process left it. */
+  readonly isUntouched: boolean
 }
 
 export const NOTHING_DONE: RecoveryReport = { batchesScanned: 0, bytesDropped: 0 }

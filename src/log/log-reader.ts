@@ -8,8 +8,7 @@
  *
  * Control batches (markers of transactions) and batches that compaction has emptied are left out; offsets may have gaps.
  */
-import { PagelogError } from '../base/index.ts'
-import type { Workers } from '../env/index.ts'
+import { hasCode, PagelogError } from '../base/index.ts'
 import {
   BATCH_HEADER_BYTES,
   baseOffset,
@@ -24,6 +23,7 @@ import {
 } from '../record/index.ts'
 import { abortError } from './abort.ts'
 import { type Chunk, ChunkReader, ReadBuffer, type SliceSource } from './chunk-reader.ts'
+import type { Opening } from './codec-work.ts'
 import { corruptBatch, decompressed, faultOf } from './stored-batch.ts'
 
 export interface ReadOptions {
@@ -56,6 +56,8 @@ export interface ReadableLog {
   readonly slice: SliceSource
   readonly logStartOffset: () => number
   readonly logEndOffset: () => number
+  /** Changes when the end of the log is lowered. */
+  readonly cuts: () => number
   /** Throws PAGELOG_CLOSED or PAGELOG_STORAGE. */
   readonly assertOpen: () => void
   readonly offsetForTime: (timestampMs: number) => Promise<{ readonly offset: number } | undefined>
@@ -64,7 +66,7 @@ export interface ReadableLog {
   /** Calls back in a later phase of the event loop. */
   readonly soon: (callback: () => void) => void
   /** For large compressed batches. */
-  readonly workers: Workers | undefined
+  readonly opening: Opening
 }
 
 const READ_BYTES_DEFAULT = 524_288
@@ -91,7 +93,7 @@ export class LogReader implements AsyncIterableIterator<RecordBatch, undefined> 
   /** The offset to go on from; -1 before the first read. */
   #next = -1
   /** The chunk behind this one, asked for while the device was slower than the reader. */
-  #ahead: { readonly loaded: Loaded | Promise<Loaded> } | undefined
+  #ahead: { readonly loaded: Loaded | Promise<Loaded>; readonly cuts: number } | undefined
   /** A chunk came without waiting for anything: the next one waits for another turn. */
   #hadTurn = false
   #isOver = false
@@ -251,7 +253,7 @@ export class LogReader implements AsyncIterableIterator<RecordBatch, undefined> 
   async #readableBatch(batch: RecordBatch): Promise<RecordBatch> {
     if (!this.#decompresses || batch.compression === Compression.NONE) return batch
     this.#hadTurn = true
-    return await decompressed(batch, this.#log.workers)
+    return await decompressed(batch, this.#log.opening)
   }
 
   /** What comes without waiting comes once in a turn of the event loop. */
@@ -276,9 +278,19 @@ export class LogReader implements AsyncIterableIterator<RecordBatch, undefined> 
       })
     }
     if (ahead === undefined) this.#asked = this.#next
+    const cuts = ahead?.cuts ?? this.#log.cuts()
     const loading = ahead === undefined ? this.#chunks.read(this.#next, this.#maxBytes) : ahead.loaded
-    const chunk = loading instanceof Promise ? await this.#unlessInterrupted(loading) : loading
+    let chunk: Loaded
+    try {
+      chunk = loading instanceof Promise ? await this.#unlessInterrupted(loading) : loading
+    } catch (error) {
+      if (!hasCode(error, 'PAGELOG_CORRUPT') || this.#log.cuts() === cuts) throw error
+    }
     if (this.#isOver) return
+    if (this.#log.cuts() !== cuts) {
+      this.#asked = -1 // what came is of before the cut, or of neither: asked for once more
+      return
+    }
     this.#hadTurn = !(loading instanceof Promise)
     this.#chunk = chunk
     this.#at = 0
@@ -290,6 +302,7 @@ export class LogReader implements AsyncIterableIterator<RecordBatch, undefined> 
     let next = this.#next
     for (const batch of batchesOf(bytes.subarray(0, end))) next = batch.lastOffset + 1
     if (next >= Math.min(this.#to, this.#log.logEndOffset())) return
+    const cuts = this.#log.cuts()
     let loaded: Loaded | Promise<Loaded>
     try {
       loaded = this.#chunks.read(next, this.#maxBytes)
@@ -297,7 +310,7 @@ export class LogReader implements AsyncIterableIterator<RecordBatch, undefined> 
       loaded = Promise.reject(error)
     }
     if (loaded instanceof Promise) loaded.catch(() => {}) // it fails when its turn comes
-    this.#ahead = { loaded }
+    this.#ahead = { loaded, cuts }
   }
 
   /** Resolves when there may be more to read, or no more than an error. */

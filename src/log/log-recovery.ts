@@ -6,7 +6,7 @@
  * throw PAGELOG_CORRUPT.
  *
  * Indexes, snapshots and epochs of what is walked are built anew. Offsets may be missing where a log was compacted: in
- * sealed segments, and anywhere with cleanup.policy=compact. No CRC covers the base offset of a batch, so one that leaves
+ * sealed segments, in the active one up to where compaction went, and anywhere with cleanup.policy=compact. No CRC covers the base offset of a batch, so one that leaves
  * a gap is only believed when the batch behind it goes on from there. Between two segments a gap is also what a power
  * loss leaves of an end that was not synced: it is believed only where compaction has been, as the checkpoints say.
  */
@@ -17,7 +17,7 @@ import { EpochReplay } from './epoch-replay.ts'
 import { SEGMENT_SIDE_SUFFIXES, segmentFileName } from './file-names.ts'
 import { checkedLogStart, damaged, type LoadedLog, type Opening, removeTrimmed } from './log-opening.ts'
 import { producerBatchAt, replay } from './log-replay.ts'
-import { isContradicted, OffsetOrder, orderOf } from './offset-order.ts'
+import { compactedEndOf, isContradicted, OffsetOrder, orderOf } from './offset-order.ts'
 import { encodeSnapshot } from './producer-snapshots.ts'
 import type { ProducerState } from './producer-state.ts'
 import type { Segment } from './segment.ts'
@@ -27,7 +27,8 @@ export class LogRecovery {
   readonly #opening: Opening
   readonly #segments: Segment[]
   readonly #epochReplay: EpochReplay
-  readonly #isCompacted: boolean
+  /** Before it offsets may be missing in the active segment as well. */
+  readonly #gapsEnd: number
   /** Behind a segment that ends before it the next may begin later. */
   readonly #compactedEnd: number
   #producers!: ProducerState
@@ -46,8 +47,8 @@ export class LogRecovery {
     this.#opening = opening
     this.#segments = segments
     this.#epochReplay = new EpochReplay(opening.epochs, opening.isNew)
-    this.#isCompacted = opening.context.settings.cleanupPolicy.includes('compact')
-    this.#compactedEnd = opening.compactedEnd ?? (this.#isCompacted ? Number.POSITIVE_INFINITY : 0)
+    this.#gapsEnd = compactedEndOf(opening.context.settings, opening.compactedEnd)
+    this.#compactedEnd = opening.compactedEnd ?? this.#gapsEnd
   }
 
   async run(): Promise<LoadedLog> {
@@ -86,7 +87,8 @@ export class LogRecovery {
     if (this.#opening.isNew || epochsChanged) await epochs.save()
     const counts = { batchesScanned: this.#batchesScanned, bytesDropped: this.#bytesDropped }
     const report = this.#reason === undefined ? counts : { ...counts, reason: this.#reason }
-    return { segments: new Segments(segments), producers: this.#producers, snapshots, epochs, logStartOffset, report }
+    const recovered = { segments: new Segments(segments), producers: this.#producers, snapshots, epochs }
+    return { ...recovered, logStartOffset, report, isUntouched: false }
   }
 
   /**
@@ -96,12 +98,13 @@ export class LogRecovery {
   async #resume(first: number): Promise<void> {
     const { context, snapshots, recoveryPoint, isNew } = this.#opening
     const segment = this.#segments[first]!
-    let { offset, state } = await snapshots.loadLatest(recoveryPoint)
+    const firstOffset = this.#segments[0]!.baseOffset
+    let { offset, state } = await snapshots.loadLatest(recoveryPoint, firstOffset)
     const isWithin = offset >= segment.baseOffset
     const knowsAborted = await segment.resume(isWithin ? offset : recoveryPoint, isWithin)
     // Markers before the snapshot are not replayed: what they aborted has to be known already.
     if (offset > segment.nextOffset && !knowsAborted) {
-      const earlier = await snapshots.loadLatest(segment.nextOffset)
+      const earlier = await snapshots.loadLatest(segment.nextOffset, firstOffset)
       offset = earlier.offset
       state = earlier.state
     }
@@ -194,7 +197,7 @@ export class LogRecovery {
       const { bytes, at } = scanner
       const first = baseOffset(bytes, at)
       const last = lastOffset(bytes, at)
-      const mayHaveGaps = !isActive || this.#isCompacted
+      const mayHaveGaps = !isActive || first < this.#gapsEnd
       const order = orderOf(first, last, { nextOffset: this.#nextOffset, baseOffset: segment.baseOffset, mayHaveGaps })
       const isWrong =
         order === OffsetOrder.WRONG ||

@@ -40,7 +40,7 @@ export async function producersAt(
   snapshots: ProducerSnapshots,
   offset: number,
 ): Promise<ProducerState> {
-  const { offset: from, state } = await snapshots.loadLatest(offset)
+  const { offset: from, state } = await snapshots.loadLatest(offset, range.segments[0]?.baseOffset ?? 0)
   if (from < offset) {
     await replay({ ...range, from: Math.max(0, from), to: offset }, (_bytes, _at, batch) => {
       if (batch !== undefined && batch.lastOffset >= from) state.replay(batch)

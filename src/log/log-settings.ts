@@ -1,5 +1,6 @@
 /** The topic settings that a log honours, with Kafka's names, defaults and bounds. */
 import type { SettingsOf } from '../base/index.ts'
+import { codecLevels } from '../record/index.ts'
 import { cleanerSettings } from './compaction/cleaner-settings.ts'
 
 /** Long.MAX_VALUE in Kafka; here the largest safe integer, which no count of messages or milliseconds reaches. */
@@ -135,6 +136,25 @@ export const logSettings = {
     min: 0,
     doc: 'How long a deletion marker stays in a compacted log.',
   },
+  compressionGzipLevel: {
+    name: 'compression.gzip.level',
+    type: 'int',
+    ...codecLevels.gzip,
+    noneOf: [0],
+    doc: 'Level for batches that a broker or a compaction compresses with gzip: 1 (fast) to 9 (small), -1 what zlib takes for the best of both.',
+  },
+  compressionLz4Level: {
+    name: 'compression.lz4.level',
+    type: 'int',
+    ...codecLevels.lz4,
+    doc: 'Without effect: the library has the fast level of lz4 only.',
+  },
+  compressionZstdLevel: {
+    name: 'compression.zstd.level',
+    type: 'int',
+    ...codecLevels.zstd,
+    doc: 'Level for batches that a broker or a compaction compresses with zstd: higher is smaller and slower.',
+  },
 } as const
 
 export type LogSettings = SettingsOf<typeof logSettings>
@@ -147,6 +167,13 @@ export const logDirectorySettings = {
     default: 300000,
     min: 1,
     doc: 'How often logs are looked at for segments that retention.ms or retention.bytes give up.',
+  },
+  flushOffsetCheckpointIntervalMs: {
+    name: 'log.flush.offset.checkpoint.interval.ms',
+    type: 'int',
+    default: 60000,
+    min: 1,
+    doc: 'How often the recovery points of all logs are written: what was synced behind the last one is checked again after a crash. They are also written at close, and before a log is cut or compacted.',
   },
   producerIdExpirationMs: {
     name: 'producer.id.expiration.ms',

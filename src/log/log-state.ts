@@ -42,6 +42,8 @@ export class LogState {
   readonly persist: OffsetPersistence
   /** For work that would keep the event loop too long. */
   readonly workers: Workers | undefined
+  /** Of one batch: pagelog.decompressed.batch.max.bytes. */
+  readonly decompressedBytesMax: number
   /** Held, one at a time, by whatever removes or replaces segments: trimming, truncation, retention, compaction's swap. */
   readonly structure = new Mutex()
   readonly discarded: DiscardedSegments
@@ -54,6 +56,8 @@ export class LogState {
   writtenEndOffset: number
   /** Exclusive; everything before it was synced to the device. Only grows after fsync. */
   recoveryPoint: number
+  /** How often the end of the log was lowered, counted before and after: what was read between the two may be neither. */
+  cuts = 0
   /** Compaction has made sure that before it no two records have the same key. */
   firstDirtyOffset: number
   /** Files were created in the directory that fsync of the directory has not covered yet (reliability L6). */
@@ -67,7 +71,15 @@ export class LogState {
   constructor(
     parts: Pick<
       LogState,
-      'context' | 'logger' | 'segments' | 'producers' | 'snapshots' | 'epochs' | 'persist' | 'workers'
+      | 'context'
+      | 'logger'
+      | 'segments'
+      | 'producers'
+      | 'snapshots'
+      | 'epochs'
+      | 'persist'
+      | 'workers'
+      | 'decompressedBytesMax'
     >,
     offsets: Pick<LogState, 'logStartOffset' | 'recoveryPoint' | 'firstDirtyOffset'>,
     onFailure: (error: Error) => void,
@@ -80,6 +92,7 @@ export class LogState {
     this.epochs = parts.epochs
     this.persist = parts.persist
     this.workers = parts.workers
+    this.decompressedBytesMax = parts.decompressedBytesMax
     this.discarded = new DiscardedSegments(parts.context, (error) => this.fail(error))
     this.logStartOffset = offsets.logStartOffset
     this.recoveryPoint = offsets.recoveryPoint

@@ -10,23 +10,36 @@ import {
 import { LeaderEpochCheckpoint } from './leader-epoch-checkpoint.ts'
 import type { LogSettings } from './log-settings.ts'
 import type { LogState } from './log-state.ts'
+import { compactedEndOf } from './offset-order.ts'
 import { PartitionFiles } from './partition-files.ts'
 import type { Segment } from './segment.ts'
 import { LogVerifier, type LogView, type SegmentView, type VerifyOptions } from './verify.ts'
 import type { VerifyReport } from './verify-report.ts'
 
+export interface VerifiedLog {
+  readonly env: { readonly disk: Disk }
+  readonly directory: string
+  readonly settings: LogSettings
+  /** `firstDirtyOffset` of a log that was compacted, if its policy is another by now: before it offsets may be missing. */
+  readonly compactedEnd?: number
+}
+
 /**
  * Looks at the files of a log that nobody has open, one that refuses to open included; see `Log.verify`. Errors:
  * PAGELOG_ABORTED, PAGELOG_STORAGE.
  */
-export async function verifyLog(
-  log: { readonly env: { readonly disk: Disk }; readonly directory: string; readonly settings: LogSettings },
-  options: VerifyOptions = {},
-): Promise<VerifyReport> {
-  return await new LogVerifier(await viewOfFiles(log.env.disk, log.directory, log.settings), options).run()
+export async function verifyLog(log: VerifiedLog, options: VerifyOptions = {}): Promise<VerifyReport> {
+  const { env, directory, settings, compactedEnd } = log
+  return await new LogVerifier(await viewOfFiles(env.disk, directory, settings, compactedEnd), options).run()
 }
 
-export async function viewOfFiles(disk: Disk, directory: string, settings: LogSettings): Promise<LogView> {
+/** `compactedEnd`: before which compaction has been there, where that is known. */
+export async function viewOfFiles(
+  disk: Disk,
+  directory: string,
+  settings: LogSettings,
+  compactedEnd = 0,
+): Promise<LogView> {
   const files = await PartitionFiles.scan(disk, directory)
   const bases = files.names.map(baseOffsetOf).filter((offset) => offset !== undefined)
   const segments = bases.map((baseOffset, index): SegmentView => {
@@ -45,7 +58,7 @@ export async function viewOfFiles(disk: Disk, directory: string, settings: LogSe
   return {
     disk,
     directory,
-    isCompacted: settings.cleanupPolicy.includes('compact'),
+    compactedEnd: compactedEndOf(settings, compactedEnd),
     indexBytesMax: settings.segmentIndexBytes,
     segments,
     epochs: isNew ? undefined : epochs.entries,
@@ -59,7 +72,7 @@ export function viewOfState(state: LogState): LogView {
   return {
     disk: context.disk,
     directory: context.directory,
-    isCompacted: context.settings.cleanupPolicy.includes('compact'),
+    compactedEnd: compactedEndOf(context.settings, state.firstDirtyOffset),
     indexBytesMax: context.settings.segmentIndexBytes,
     segments: segments.all.map((segment) => viewOfSegment(state, segment)),
     epochs: [...epochs.entries],

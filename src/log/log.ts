@@ -12,7 +12,7 @@ import type { Env, NodeReadable, NodeWritable } from '../env/index.ts'
 import type { LogRecord } from '../record/index.ts'
 import type { AppendResult } from './append-queue.ts'
 import { Appender } from './appender.ts'
-import { type CompactionLimits, cleanerSettings, compactionLimitsOf } from './compaction/cleaner-settings.ts'
+import { type CompactionLimits, compactionLimitsOf } from './compaction/cleaner-settings.ts'
 import type { CompactionReport } from './compaction/compaction-report.ts'
 import { type CompactOptions, Compactor } from './compaction/compactor.ts'
 import { channels, publish } from './diagnostics.ts'
@@ -44,12 +44,13 @@ import type { RepairReport } from './repair.ts'
 import { applyRetention } from './retention.ts'
 import type { SegmentContext } from './segment.ts'
 import { CacheShare, SegmentCache } from './segment-cache.ts'
-import { type Slice, type SliceOptions, SliceReader } from './slice-reader.ts'
+import { releaseSlice, type Slice, type SliceOptions, SliceReader } from './slice-reader.ts'
 import { firstNotOlder, newest, type TimestampOffset } from './time-lookup.ts'
 import type { AbortedTransaction } from './transaction-index.ts'
 import { abortedTransactions, lastStableOffset } from './transactions.ts'
 import { type EndOptions, type Trimmed, trimBefore, type Writers } from './trimming.ts'
 import { truncateTo } from './truncation.ts'
+import { unlessCut } from './unless-cut.ts'
 import type { VerifyOptions } from './verify.ts'
 import type { VerifyReport } from './verify-report.ts'
 
@@ -110,11 +111,11 @@ export class Log {
       state,
       appender: this.#appender,
       flusher: this.#flusher,
-      limits: options.compaction?.limits ?? compactionLimitsOf(defaultsOf(cleanerSettings)),
+      limits: options.compaction?.limits ?? compactionLimitsOf(),
       env: options.env,
     })
     this.#readable = readableOf(this, state)
-    this.#lookup = new RecordLookup(this.#readable.slice, state.workers)
+    this.#lookup = new RecordLookup(this.#readable.slice, state)
     this.directory = state.context.directory
     this.recovery = recovery
   }
@@ -139,8 +140,11 @@ export class Log {
       firstDirtyOffset: Math.min(compactedEnd ?? 0, end),
     }
     const persist = options.persist ?? NO_CHECKPOINTS
-    const parts = { ...loaded, context, logger, persist, workers: options.env.workers }
-    const log = new Log(new LogState(parts, offsets, options.onFailure ?? (() => {})), report, options)
+    const { decompressedBytesMax } = options.compaction?.limits ?? compactionLimitsOf()
+    const parts = { ...loaded, context, logger, persist, workers: options.env.workers, decompressedBytesMax }
+    const state = new LogState(parts, offsets, options.onFailure ?? (() => {}))
+    state.hasUnsyncedNames = !loaded.isUntouched
+    const log = new Log(state, report, options)
     share.unload = (segment) => unloadIdle(log.#state, log.#flusher, segment)
     publish(channels.recovery, () => {
       const { logStartOffset, logEndOffset } = log
@@ -214,7 +218,8 @@ export class Log {
    * is a copy. Does not wait when the page cache has the batch. Rejects as `LogReader.next`.
    */
   readAt(offset: number): Promise<LogRecord | undefined> {
-    return this.#lookup.recordAt(offset)
+    const look = (): Promise<LogRecord | undefined> => this.#lookup.recordAt(offset)
+    return unlessCut(this.#state, look(), look)
   }
 
   /** Node's stream of LogRecords. */
@@ -261,7 +266,9 @@ export class Log {
     }
     const isEmpty = offset === logEndOffset || (maxBytes <= 0 && options.minOneBatch !== true)
     if (isEmpty) return { regions: [], byteLength: 0, startOffset: offset }
-    return this.#reader.read(offset, Math.max(0, maxBytes), options)
+    const found = this.#reader.read(offset, Math.max(0, maxBytes), options)
+    if (!(found instanceof Promise)) return found
+    return unlessCut(this.#state, found, () => this.slice(offset, maxBytes, options), releaseSlice)
   }
 
   /** Bytes between `offset` and the end: exact for a reader that goes on where it stopped, else a lower bound. Cheap. */
@@ -278,13 +285,14 @@ export class Log {
   /** The first record whose timestamp is at least `timestampMs`; undefined when there is none. */
   async offsetForTime(timestampMs: number): Promise<TimestampOffset | undefined> {
     this.#state.assertOpen()
-    return await firstNotOlder(this.#state, timestampMs)
+    const look = (): Promise<TimestampOffset | undefined> => firstNotOlder(this.#state, timestampMs)
+    return await unlessCut(this.#state, look(), look)
   }
 
   /** The record with the largest timestamp; undefined in an empty log. */
   async latestTimestampOffset(): Promise<TimestampOffset | undefined> {
     this.#state.assertOpen()
-    return await newest(this.#state)
+    return await unlessCut(this.#state, newest(this.#state), () => newest(this.#state))
   }
 
   /** Exclusive: before it every transaction is committed or aborted; readers with read_committed see no further. */
@@ -294,7 +302,7 @@ export class Log {
 
   /**
    * The aborted transactions with batches in `from` ≤ offset < `to`: read_committed leaves their records out. Errors:
-   * PAGELOG_CORRUPT, PAGELOG_STORAGE, PAGELOG_CLOSED.
+   * PAGELOG_OFFSET_OUT_OF_RANGE (`from` was trimmed), PAGELOG_CORRUPT, PAGELOG_STORAGE, PAGELOG_CLOSED.
    */
   async abortedTransactions(from: number, to: number): Promise<AbortedTransaction[]> {
     this.#state.assertOpen()
@@ -390,6 +398,11 @@ export class Log {
     this.#state.producers.expireBefore(timestampMs)
   }
 
+  /** The same in steps, for LogDirectory: see `ProducerState`. */
+  expiringProducers(timestampMs: number): Iterable<number> {
+    return this.#state.producers.expiringBefore(timestampMs)
+  }
+
   /** Takes the log offline: another log of its directory met a failed write. */
   fail(error: Error): void {
     this.#state.fail(error)
@@ -444,12 +457,14 @@ export class Log {
     await state.discarded.stop({ unlink: clean && state.failure === undefined })
     await this.#flusher.stop()
     if (!clean || state.failure !== undefined) return
-    await state.segments.active.saveIndexes()
+    const { segments, snapshots, logEndOffset } = state
+    if (segments.active.hasUnsavedIndexes) await segments.active.saveIndexes()
     // With it the next open replays nothing.
-    const { snapshots, logEndOffset } = state
     if (!snapshots.offsets.includes(logEndOffset)) await snapshots.take(logEndOffset, encodeSnapshot(state.producers))
-    await snapshots.removeStray((offset) => state.segments.all.some((segment) => segment.baseOffset === offset))
-    state.hasUnsyncedNames = true
+    await snapshots.removeStray((offset) => segments.all.some((segment) => segment.baseOffset === offset))
+    // A log that is as it was opened is on the device.
+    const hasChanged = state.discarded.hasDiscarded || snapshots.hasRemoved
+    if (hasChanged || segments.all.some((segment) => segment.hasUnsyncedIndexes)) state.hasUnsyncedNames = true
     await this.#flusher.flush(logEndOffset)
   }
 
@@ -465,6 +480,7 @@ function readableOf(log: Log, state: LogState): ReadableLog {
     slice: (offset, maxBytes, options) => log.slice(offset, maxBytes, options),
     logStartOffset: () => log.logStartOffset,
     logEndOffset: () => log.highWatermark,
+    cuts: () => state.cuts,
     assertOpen: () => state.assertOpen(),
     offsetForTime: (timestampMs) => log.offsetForTime(timestampMs),
     onChange: (listener) => {
@@ -474,6 +490,6 @@ function readableOf(log: Log, state: LogState): ReadableLog {
       }
     },
     soon: (callback) => state.context.clock.soon(callback),
-    workers: state.workers,
+    opening: state,
   }
 }

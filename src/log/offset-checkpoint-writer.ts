@@ -1,6 +1,6 @@
 /**
- * Keeps one of a directory's offset checkpoint files up to date: one write at a time, and whoever asks while one runs
- * shares the next one. One that failed, other than for want of space, was the last (reliability L5).
+ * Keeps one of a directory's offset checkpoint files up to date: one write at a time. Whoever asks in the turn of the event
+ * loop in which one is begun shares it, whoever asks while it runs shares the next one. One that failed, other than for want of space, was the last (reliability L5).
  */
 import { hasCode } from '../base/index.ts'
 import type { Env } from '../env/index.ts'
@@ -15,6 +15,8 @@ export class OffsetCheckpointWriter {
   /** Offsets that a partition wants on disk before it takes them itself. */
   readonly #ahead = new Map<string, number>()
   #running: Promise<void> | undefined
+  /** The one that runs has not looked yet at what it is to say. */
+  #collecting: Promise<void> | undefined
   #next: Promise<void> | undefined
   #failure: unknown
 
@@ -35,6 +37,7 @@ export class OffsetCheckpointWriter {
   write(): Promise<void> {
     if (this.#next !== undefined) return this.#next
     if (this.#running === undefined) return this.#start()
+    if (this.#collecting !== undefined) return this.#running
     const start = (): Promise<void> => this.#start()
     this.#next = this.#running.then(start, start)
     return this.#next
@@ -69,6 +72,9 @@ export class OffsetCheckpointWriter {
   }
 
   async #write(): Promise<void> {
+    this.#collecting = new Promise((resolve) => this.#env.clock.soon(resolve))
+    await this.#collecting
+    this.#collecting = undefined
     if (this.#failure !== undefined) throw this.#failure
     // Whoever asks from now on waits for the next one.
     const ahead = new Map(this.#ahead)

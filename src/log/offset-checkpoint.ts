@@ -5,7 +5,7 @@ import { readCheckpoint, writeCheckpointText } from './checkpoint-file.ts'
 /** Lines made in one turn of the event loop. */
 const ENTRIES_A_TURN = 500
 
-/** By `topic-partition`; empty when the file is absent or damaged. */
+/** By `topic-partition`. */
 export type PartitionOffsets = ReadonlyMap<string, number>
 
 export interface PartitionOffset {
@@ -14,11 +14,14 @@ export interface PartitionOffset {
   readonly offset: number
 }
 
-export async function readOffsetCheckpoint(disk: Disk, path: string): Promise<PartitionOffsets> {
+/** Undefined when the file is absent or damaged. */
+export async function readOffsetCheckpoint(disk: Disk, path: string): Promise<Map<string, number> | undefined> {
   const offsets = new Map<string, number>()
-  for (const [topic, partition, offset] of (await readCheckpoint(disk, path, 3)) ?? []) {
+  const lines = await readCheckpoint(disk, path, 3)
+  if (lines === undefined) return undefined
+  for (const [topic, partition, offset] of lines) {
     const value = Number(offset)
-    if (!Number.isSafeInteger(value) || value < 0) return new Map()
+    if (!Number.isSafeInteger(value) || value < 0) return undefined
     offsets.set(`${topic}-${partition}`, value)
   }
   return offsets

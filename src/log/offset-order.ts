@@ -3,6 +3,7 @@
  * a base offset, so that what leaves a gap is only believed where compaction may have left one and the batch behind does
  * not say otherwise.
  */
+import type { LogSettings } from './log-settings.ts'
 import { RELATIVE_OFFSET_MAX } from './segment.ts'
 
 export const OffsetOrder = { RIGHT: 0, GAP: 1, WRONG: 2 } as const
@@ -15,6 +16,14 @@ export interface BatchPlace {
   readonly baseOffset: number
   /** Compaction may have been here. */
   readonly mayHaveGaps: boolean
+}
+
+/**
+ * Before this offset (exclusive) batches may be missing in the active segment as well: a compacted segment that was cut
+ * ends its log until the next is begun, and its policy may be another by then. `firstDirtyOffset`: 0 when unknown.
+ */
+export function compactedEndOf(settings: Pick<LogSettings, 'cleanupPolicy'>, firstDirtyOffset = 0): number {
+  return settings.cleanupPolicy.includes('compact') ? Number.POSITIVE_INFINITY : firstDirtyOffset
 }
 
 /** GAP: `isContradicted` decides. */

@@ -6,11 +6,13 @@ import { viewOfState } from './log-views.ts'
 import { encodeSnapshot } from './producer-snapshots.ts'
 import type { RepairReport } from './repair.ts'
 import type { Segment } from './segment.ts'
+import { unlessCut } from './unless-cut.ts'
 import { LogVerifier, type VerifyOptions } from './verify.ts'
 import type { VerifyReport } from './verify-report.ts'
 
 export async function verifyOpen(state: LogState, options: VerifyOptions = {}): Promise<VerifyReport> {
-  return await new LogVerifier(viewOfState(state), options).run()
+  const look = (): Promise<VerifyReport> => new LogVerifier(viewOfState(state), options).run()
+  return await unlessCut(state, look(), () => verifyOpen(state, options))
 }
 
 /**

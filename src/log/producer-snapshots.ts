@@ -53,6 +53,7 @@ export class ProducerSnapshots {
   #offsets: number[]
   /** Content that was read already. */
   #known: { readonly offset: number; readonly content: Uint8Array } | undefined
+  #hasRemoved = false
 
   /** `offsets` of the snapshots that are there; of one the content may be known. */
   constructor(
@@ -69,6 +70,10 @@ export class ProducerSnapshots {
 
   get offsets(): readonly number[] {
     return this.#offsets
+  }
+  /** Files went since this began. */
+  get hasRemoved(): boolean {
+    return this.#hasRemoved
   }
   pathOf(offset: number): string {
     return `${this.#directory}/${segmentFileName(offset, '.snapshot')}`
@@ -88,9 +93,14 @@ export class ProducerSnapshots {
     if (!this.#offsets.includes(offset)) this.#offsets = [...this.#offsets, offset].sort((a, b) => a - b)
   }
 
-  /** The newest good one at or before `offset`; none: the empty state, which is that before offset 0. */
-  async loadLatest(offset: number): Promise<{ offset: number; state: ProducerState }> {
-    for (const candidate of this.#offsets.filter((one) => one <= offset).reverse()) {
+  /**
+   * The newest good one at or before `offset`; none: the empty state, which is that before offset 0. One from before
+   * `firstOffset`, where the log's first segment begins, counts as absent: what the batches between them said is gone (they
+   * were trimmed when the disk had no room for a newer one), and a producer that is unknown may go on where one that is
+   * known as it once was may not.
+   */
+  async loadLatest(offset: number, firstOffset: number): Promise<{ offset: number; state: ProducerState }> {
+    for (const candidate of this.#offsets.filter((one) => one >= firstOffset && one <= offset).reverse()) {
       const entries = await this.read(candidate)
       if (entries !== undefined) return { offset: candidate, state: ProducerState.of(entries) }
     }
@@ -130,6 +140,7 @@ export class ProducerSnapshots {
   async #remove(isGone: (offset: number) => boolean): Promise<void> {
     const gone = this.#offsets.filter(isGone)
     if (gone.length === 0) return
+    this.#hasRemoved = true
     this.#offsets = this.#offsets.filter((offset) => !isGone(offset))
     for (const offset of gone) await this.#disk.unlink(this.pathOf(offset))
   }

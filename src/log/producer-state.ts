@@ -14,6 +14,7 @@ import { nextSequence, type ProducerBatch } from './producer-batch.ts'
 /** As Kafka keeps them; a producer may have so many requests in flight. */
 export const BATCHES_KEPT = 5
 const NO_EPOCH = -1
+const LOOKS_AT_ONCE = 500
 export const NO_OFFSET = -1
 
 /** The state of one producer, as a snapshot has it. */
@@ -152,10 +153,21 @@ export class ProducerState {
    * without its producer a transaction could never end.
    */
   expireBefore(timestampMs: number): void {
-    for (const [id, producer] of this.#producers) {
+    for (const _ of this.expiringBefore(timestampMs));
+  }
+
+  /** The same in steps of a few hundred: gives how many each has looked at. The state may change in between. */
+  *expiringBefore(timestampMs: number): Generator<number, void> {
+    const producers = this.#producers
+    let looks = 0
+    for (const [id, producer] of producers) {
       const isIdle = producer.pending.length === 0 && producer.transactionFirstOffset === NO_OFFSET
-      if (isIdle && producer.lastTimestampMs < timestampMs) this.#producers.delete(id)
+      if (isIdle && producer.lastTimestampMs < timestampMs) producers.delete(id)
+      if (++looks < LOOKS_AT_ONCE) continue
+      yield looks
+      looks = 0
     }
+    yield looks
   }
 
   /** What a snapshot holds: the committed state. */

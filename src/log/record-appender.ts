@@ -72,6 +72,10 @@ class RecordsAppend extends PendingAppend {
     return this.#answers.some((answer) => answer.isDurable)
   }
 
+  override get isUrgent(): boolean {
+    return this.#answers.some((answer) => !answer.isDurable)
+  }
+
   override landed(flushed: Promise<void> | undefined): void {
     this.#release()
     let waiting: Answer[] | undefined
@@ -173,14 +177,15 @@ export class RecordAppender {
     if (!isOpened) assertBatchKeyed(bytes, settings)
     if (!isOpened && this.#turns.isFree) return this.#place(bytes, options)
     const look = async (): Promise<void> => {
-      if (isOpened) await assertCompressedKeyed(bytes, this.#state.workers)
+      if (isOpened) await assertCompressedKeyed(bytes, this.#state)
     }
     return this.#turns.take(look, () => this.#place(bytes, options))
   }
 
   #place(bytes: Uint8Array, options: AppendOptions): Promise<AppendResult> {
-    const appended = this.#appender.append(bytes, this.#appender.newestEpoch)
-    return options.durability === 'fsync' ? this.#durable(appended) : appended
+    const isDurable = options.durability === 'fsync'
+    const appended = this.#appender.append(bytes, this.#appender.newestEpoch, isDurable)
+    return isDurable ? this.#durable(appended) : appended
   }
 
   async #durable(appended: Promise<AppendResult>): Promise<AppendResult> {
@@ -261,7 +266,7 @@ export class RecordAppender {
   #answer(timestamp: number, count: number, isDurable: boolean): Promise<AppendResult> {
     const answer = new Answer(this.#writer.count - count, count, timestamp, isDurable)
     this.#open!.answers.push(answer)
-    this.#appender.wake()
+    this.#appender.wake(isDurable)
     return answer.promise
   }
 

@@ -3,9 +3,9 @@
  * when the page cache has the batch; then one buffer serves all look-ups.
  */
 import { PagelogError } from '../base/index.ts'
-import type { Workers } from '../env/index.ts'
 import { baseOffset, batchSize, Compression, isControl, LogRecord, RecordBatch, RecordCursor } from '../record/index.ts'
 import { type Chunk, ChunkReader, ReadBuffer, type SliceSource } from './chunk-reader.ts'
+import type { Opening } from './codec-work.ts'
 import { corruptBatch, decompressed, faultOf } from './stored-batch.ts'
 
 /** Of this process; a batch above it has memory of its own. */
@@ -14,10 +14,10 @@ const lookupBuffer = new ReadBuffer(1_048_576)
 export class RecordLookup {
   readonly #chunks: ChunkReader
   readonly #cursor = new RecordCursor()
-  readonly #workers: Workers | undefined
+  readonly #opening: Opening
 
-  constructor(slice: SliceSource, workers: Workers | undefined) {
-    this.#workers = workers
+  constructor(slice: SliceSource, opening: Opening) {
+    this.#opening = opening
     this.#chunks = new ChunkReader(slice, lookupBuffer)
   }
 
@@ -31,7 +31,7 @@ export class RecordLookup {
     if (chunk === undefined) return undefined
     const batch = this.#batchIn(chunk, offset)
     const isStored = batch === undefined || batch.compression === Compression.NONE
-    const record = this.#recordIn(isStored ? batch : await decompressed(batch, this.#workers))
+    const record = this.#recordIn(isStored ? batch : await decompressed(batch, this.#opening))
     this.#chunks.recycle(chunk)
     return record
   }

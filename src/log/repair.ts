@@ -57,6 +57,8 @@ export interface RepairedLog {
   readonly env: Pick<Env, 'disk' | 'clock'>
   readonly directory: string
   readonly settings: LogSettings
+  /** As of `VerifiedLog`. */
+  readonly compactedEnd?: number
 }
 
 const COPY_BYTES = 1024 * 1024
@@ -109,8 +111,8 @@ class LogRepair {
   }
 
   async #verify(signal?: AbortSignal): Promise<{ view: LogView; report: VerifyReport; verifier: LogVerifier }> {
-    const { env, directory, settings } = this.#log
-    const view = await viewOfFiles(env.disk, directory, settings)
+    const { env, directory, settings, compactedEnd } = this.#log
+    const view = await viewOfFiles(env.disk, directory, settings, compactedEnd)
     const verifier = new LogVerifier(view, signal === undefined ? {} : { signal })
     return { view, report: await verifier.run(), verifier }
   }

@@ -2,25 +2,24 @@
  * One segment of a log: a `.log` file of batches back to back, its offset index, time index and transaction index. The
  * newest segment of a log is *active* (appended to), the others are *sealed*.
  *
- * Index files are written when the segment is sealed, when it is unloaded and when the log closes, not with every
- * append: after an unclean shutdown they are rebuilt anyway. A segment opens its file and loads its indexes when it is
- * used and may be unloaded again (segment-cache.ts). Memory: 8 bytes per offset index entry and 12 per time index entry,
- * at most one of each per `index.interval.bytes` of batches (and per batch), at most `segment.index.bytes` each.
+ * A segment opens its file and loads its indexes (segment-indexes.ts) when it is used and may be unloaded again
+ * (segment-cache.ts).
  */
-import { assert, hasCode, Mutex, PagelogError } from '../base/index.ts'
+import { assert, PagelogError } from '../base/index.ts'
 import type { Clock, Disk, File } from '../env/index.ts'
 import { BATCH_HEADER_BYTES, lastOffset, maxTimestamp } from '../record/index.ts'
 import { BatchScanner } from './batch-scanner.ts'
 import type { CleanedSegment } from './compaction/cleaned-segment.ts'
 import { SEGMENT_SIDE_SUFFIXES, segmentFileName } from './file-names.ts'
-import { isTooSparse, readFirstTime, readIndexesBefore, readLastTime, syncFile, writeIndexFile } from './index-files.ts'
+import { readFirstTime, readIndexesBefore, readLastTime } from './index-files.ts'
 import type { LogSettings } from './log-settings.ts'
-import { OffsetIndex } from './offset-index.ts'
+import type { OffsetIndex } from './offset-index.ts'
 import { rollJitterMs } from './roll-jitter.ts'
 import type { CacheShare } from './segment-cache.ts'
 import { SegmentFile } from './segment-file.ts'
-import { TimeIndex } from './time-index.ts'
-import { type TransactionEntry, TransactionIndex } from './transaction-index.ts'
+import { SegmentIndexes } from './segment-indexes.ts'
+import type { TimeIndex } from './time-index.ts'
+import type { TransactionEntry, TransactionIndex } from './transaction-index.ts'
 
 /** Offsets in an index are relative to the segment, in an int32. */
 export const RELATIVE_OFFSET_MAX = 0x7fffffff
@@ -53,28 +52,13 @@ export class Segment {
   wasUsed = false
   /** It was sealed and nothing goes into it any more, although it is the last one: what is appended needs the next one. */
   isComplete = false
-  /** Undefined while unloaded; what the walk over the file fills when set to empty ones. */
-  offsetIndex: OffsetIndex | undefined
-  timeIndex: TimeIndex | undefined
-  /** Undefined also while it is unknown: its file is missing or cannot be right, and it takes the producers to build it. */
-  transactionIndex: TransactionIndex | undefined
-  /** Aborted transactions that came while the index was unknown. */
-  #lateAborts: TransactionEntry[] = []
   readonly #context: SegmentContext
   readonly #createdMs: number
   #firstTimestamp = NO_TIMESTAMP
-  #bytesSinceEntry = 0
   readonly #file: SegmentFile
+  readonly #indexes: SegmentIndexes
   #loading: Promise<void> | undefined
-  /** What writes or removes index files: sealing and unloading may want it at the same time. */
-  readonly #indexFiles = new Mutex()
-  /** Suffixes of the index files that were written and not synced yet. */
-  #unsyncedIndexes: readonly string[] = []
   #hasTimes = true
-  /** Of its indexes, as the cache knows them. */
-  #countedBytes = 0
-  /** Of the batches that the index files cover; -1 when there are none or they are out of date. */
-  #savedSize = -1
 
   constructor(context: SegmentContext, baseOffset: number) {
     this.#context = context
@@ -84,6 +68,7 @@ export class Segment {
     this.maxTimestampOffset = baseOffset
     this.path = this.#pathOf('.log')
     this.#file = new SegmentFile(context.disk, this.path, () => context.share?.opened(this))
+    this.#indexes = new SegmentIndexes(context, baseOffset, this.#file)
   }
 
   /**
@@ -122,10 +107,14 @@ export class Segment {
   }
 
   /** Of one that compaction wrote: its file, which may have another name for now, and what is in there. */
-  adopt(file: File, written: Pick<CleanedSegment, 'firstTimestamp' | 'maxTimestamp' | 'maxTimestampOffset'>): void {
+  adopt(
+    file: File,
+    indexes: Pick<SegmentIndexes, 'offsets' | 'times' | 'transactions'>,
+    written: Pick<CleanedSegment, 'firstTimestamp' | 'maxTimestamp' | 'maxTimestampOffset'>,
+  ): void {
     this.#file.adopt(file)
-    this.#savedSize = this.size
-    this.#countIndexes()
+    this.#indexes.resume(indexes)
+    this.#indexes.areSaved(this.size)
     this.#setTimes(written.maxTimestamp, written.maxTimestampOffset)
     this.#firstTimestamp = written.firstTimestamp
   }
@@ -152,11 +141,12 @@ export class Segment {
     this.nextOffset = this.baseOffset
     if (found === undefined) return false
     const { offsetIndex, timeIndex, transactionIndex, position, nextOffset } = found
-    Object.assign(this, { offsetIndex, timeIndex, transactionIndex, size: position })
+    // The batch at `position` has an entry, which is left out there: it gets it again.
+    this.#indexes.resume({ offsets: offsetIndex, times: timeIndex, transactions: transactionIndex })
+    this.size = position
     const last = timeIndex.count - 1
     const maxTimestamp = last < 0 ? NO_TIMESTAMP : timeIndex.timestampAt(last)
     this.setEnd({ nextOffset, maxTimestamp, maxTimestampOffset: last < 0 ? this.baseOffset : timeIndex.offsetAt(last) })
-    this.#bytesSinceEntry = Number.MAX_SAFE_INTEGER // the batch at `position` has an entry
     await this.#readFirstTimestamp()
     return wasSaved && transactionIndex !== undefined
   }
@@ -181,13 +171,23 @@ export class Segment {
   }
   /** Memory of the indexes that are loaded. */
   get indexBytes(): number {
-    const { offsetIndex, timeIndex, transactionIndex } = this
-    return (offsetIndex?.memoryBytes ?? 0) + (timeIndex?.memoryBytes ?? 0) + (transactionIndex?.memoryBytes ?? 0)
+    return this.#indexes.memoryBytes
+  }
+  /** Undefined while unloaded. */
+  get offsetIndex(): OffsetIndex | undefined {
+    return this.#indexes.offsets
+  }
+  get timeIndex(): TimeIndex | undefined {
+    return this.#indexes.times
+  }
+  /** Undefined also while it is unknown, see `SegmentIndexes`. */
+  get transactionIndex(): TransactionIndex | undefined {
+    return this.#indexes.transactions
   }
 
   /** File and indexes are at hand: reads need not wait. */
   get isLoaded(): boolean {
-    return this.#file.isOpen && this.offsetIndex !== undefined && this.timeIndex !== undefined
+    return this.#file.isOpen && this.#indexes.areLoaded
   }
   get file(): File {
     return this.#file.opened
@@ -195,12 +195,12 @@ export class Segment {
 
   /** Index files were written that `sync` has not covered yet. */
   get hasUnsyncedIndexes(): boolean {
-    return this.#unsyncedIndexes.length > 0
+    return this.#indexes.hasUnsynced
   }
 
   /** Unloaded, the indexes would have to be built anew. */
   get hasUnsavedIndexes(): boolean {
-    return this.offsetIndex !== undefined && this.#savedSize !== this.size
+    return this.#indexes.isUnsaved(this.size)
   }
 
   /** The log has given it up: it is found no more, only what has it open already goes on reading. */
@@ -236,18 +236,14 @@ export class Segment {
       .named(() => this.#load())
       .finally(() => {
         this.#loading = undefined
-        this.#countIndexes()
+        this.#indexes.count()
       })
     return this.#loading
   }
 
   /** Empty indexes, for a walk over the file that calls `accept`. */
   resetIndexes(): void {
-    const bytesMax = this.#context.settings.segmentIndexBytes
-    this.offsetIndex = OffsetIndex.empty(this.baseOffset, bytesMax)
-    this.timeIndex = TimeIndex.empty(this.baseOffset, bytesMax)
-    this.transactionIndex = TransactionIndex.empty(bytesMax)
-    this.#bytesSinceEntry = 0
+    this.#indexes.reset()
   }
 
   /** The next batch of the file, header at `at` in `bytes`: it becomes visible and, where due, gets index entries. */
@@ -262,23 +258,19 @@ export class Segment {
       this.maxTimestamp = timestamp
       this.maxTimestampOffset = last
     }
-    this.#index(last, this.size)
+    this.#indexes.accept(last, this.size, size, this)
     this.size += size
-    this.#bytesSinceEntry += size
     this.nextOffset = last + 1
   }
 
   /** A transaction whose ABORT marker is in the batch accepted last. */
   acceptAborted(transaction: TransactionEntry): void {
-    if (this.transactionIndex === undefined) this.#lateAborts.push(transaction)
-    else this.transactionIndex.append(transaction)
+    this.#indexes.acceptAborted(transaction)
   }
 
   /** The transaction index was built from the batches before `endOffset`. */
   setTransactionIndex(index: TransactionIndex, endOffset: number): void {
-    for (const transaction of this.#lateAborts) if (transaction.lastOffset >= endOffset) index.append(transaction)
-    this.#lateAborts = []
-    this.transactionIndex = index
+    this.#indexes.setTransactions(index, endOffset)
   }
 
   /**
@@ -292,8 +284,8 @@ export class Segment {
     if (used === 0) return false
     if (this.isComplete) return true
     if (used > settings.segmentBytes - batch.size) return true
-    assert(this.offsetIndex !== undefined && this.timeIndex !== undefined, 'active segment has indexes')
-    if (this.offsetIndex.isFull || this.timeIndex.isFull || this.transactionIndex?.isFull) return true
+    assert(this.#indexes.areLoaded, 'active segment has indexes')
+    if (this.#indexes.isFull) return true
     const ageMaxMs = settings.segmentMs - rollJitterMs(this.path, settings)
     if (this.#firstTimestamp !== NO_TIMESTAMP) return batch.maxTimestamp - this.#firstTimestamp > ageMaxMs
     return this.size > 0 && clock.nowMs() - this.#createdMs > ageMaxMs
@@ -310,38 +302,12 @@ export class Segment {
    * are none afterwards: they will be rebuilt.
    */
   saveIndexes(): Promise<void> {
-    return this.#indexFiles.run(() => this.#saveIndexes())
-  }
-
-  async #saveIndexes(): Promise<void> {
-    const { offsetIndex, timeIndex } = this
-    if (offsetIndex === undefined || timeIndex === undefined || this.isRetired) return
-    timeIndex.append(this.maxTimestamp, this.maxTimestampOffset)
-    const { size } = this
-    try {
-      await this.#file.named(async () => {
-        await this.#saveIndex('.index', offsetIndex.content)
-        await this.#saveIndex('.timeindex', timeIndex.content)
-      })
-      await this.saveTransactionIndex()
-      this.#savedSize = size
-    } catch (error) {
-      if (!hasCode(error, 'PAGELOG_DISK_FULL')) throw error
-      await this.#removeIndexes()
-    }
-  }
-
-  async #removeIndexes(): Promise<void> {
-    this.#savedSize = -1
-    this.#unsyncedIndexes = [] // first: a sync would make the files anew
-    for (const suffix of SEGMENT_SIDE_SUFFIXES) await this.#context.disk.unlink(this.#pathOf(suffix))
+    return this.#indexes.save(this)
   }
 
   /** Writes the transaction index, also when it is empty: without a file it would be unknown. Synced by the next `sync`. */
-  async saveTransactionIndex(): Promise<void> {
-    const { transactionIndex } = this
-    if (transactionIndex === undefined || this.isRetired) return
-    await this.#file.named(() => this.#saveIndex('.txnindex', transactionIndex.content))
+  saveTransactionIndex(): Promise<void> {
+    return this.#indexes.saveTransactions()
   }
 
   /** fdatasync of the batches, and of the index files written since the last one. One that was not open is not afterwards. */
@@ -358,20 +324,14 @@ export class Segment {
       this.unpin()
     }
     if (!wasOpen && !this.isLoaded && this.pins === 0) await this.unload()
-    const unsynced = this.#unsyncedIndexes
-    this.#unsyncedIndexes = []
-    for (const suffix of unsynced) await syncFile(this.#context.disk, this.#pathOf(suffix))
+    await this.#indexes.syncFiles()
   }
 
   /** Closes the file and forgets the indexes, which are on disk or will be rebuilt. */
   async unload(): Promise<void> {
     const file = this.#file.release()
-    this.offsetIndex = undefined
-    this.timeIndex = undefined
-    this.transactionIndex = undefined
-    this.#countIndexes()
+    this.#indexes.forget()
     if (file !== undefined) this.#context.share?.cache.closed(this)
-    this.#lateAborts = []
     await file?.close()
   }
 
@@ -388,13 +348,10 @@ export class Segment {
     this.maxTimestamp = kept.maxTimestamp
     this.maxTimestampOffset = kept.maxTimestampOffset
     this.#firstTimestamp = kept.#firstTimestamp
-    this.#bytesSinceEntry = kept.#bytesSinceEntry
     this.#hasTimes = true
-    this.offsetIndex = kept.offsetIndex
-    this.timeIndex = kept.timeIndex
     this.transactionIndex?.truncate(kept.nextOffset)
-    this.#countIndexes()
-    await this.#indexFiles.run(() => this.#removeIndexes())
+    this.#indexes.take(kept.#indexes)
+    await this.#indexes.remove()
     const file = await this.openFile()
     await file.truncate(this.size)
     await file.dataSync()
@@ -403,10 +360,7 @@ export class Segment {
   /** Throws away what the indexes say and walks the file for them: some entry did not lead to its batch. */
   async rebuildIndexes(): Promise<void> {
     const fresh = await this.before(Number.POSITIVE_INFINITY)
-    this.offsetIndex = fresh.offsetIndex
-    this.timeIndex = fresh.timeIndex
-    this.#bytesSinceEntry = fresh.#bytesSinceEntry
-    this.#countIndexes()
+    this.#indexes.take(fresh.#indexes)
     // Unless batches came meanwhile: what was known of the others may be as wrong as the index was.
     if (!this.#hasTimes || this.size === fresh.size) this.#setTimes(fresh.maxTimestamp, fresh.maxTimestampOffset)
   }
@@ -430,38 +384,19 @@ export class Segment {
     return fresh
   }
 
-  /** Tells the cache what the indexes take now. */
-  #countIndexes(): void {
-    const bytes = this.#file.isOpen ? this.indexBytes : 0
-    const grown = bytes - this.#countedBytes
-    this.#countedBytes = bytes
-    this.#context.share?.cache.indexGrew(grown)
-  }
-
   async #load(): Promise<void> {
-    const { disk, settings } = this.#context
     await this.openFile()
-    if (this.offsetIndex !== undefined && this.timeIndex !== undefined) return
-    const [offsets, times, transactions] = await Promise.all(
-      SEGMENT_SIDE_SUFFIXES.map((suffix) => disk.readFile(this.#pathOf(suffix))),
-    )
-    const bytesMax = settings.segmentIndexBytes
-    const { baseOffset, nextOffset } = this
+    if (this.#indexes.areLoaded) return
     await this.#readFirstTimestamp()
-    this.transactionIndex ??= transactions && TransactionIndex.load(bytesMax, transactions, baseOffset, nextOffset)
-    const offsetIndex = offsets && OffsetIndex.load(baseOffset, bytesMax, offsets, this.size)
-    const timeIndex = times && TimeIndex.load(baseOffset, bytesMax, times)
-    if (offsetIndex === undefined || timeIndex === undefined || isTooSparse(offsetIndex, this.size, settings)) {
+    if (!(await this.#indexes.load(this.size, this.nextOffset))) {
+      if (this.size === 0) return this.resetIndexes() // nothing that files could tell
       await this.rebuildIndexes()
       await this.saveIndexes()
       return
     }
-    this.offsetIndex = offsetIndex
-    this.timeIndex = timeIndex
-    this.#savedSize = this.size
-    this.#bytesSinceEntry = this.size - (offsetIndex.count === 0 ? 0 : offsetIndex.positionAt(offsetIndex.count - 1))
-    const last = timeIndex.count - 1
-    if (!this.#hasTimes && last >= 0) this.#setTimes(timeIndex.timestampAt(last), timeIndex.offsetAt(last))
+    const { timeIndex, baseOffset } = this
+    const last = timeIndex!.count - 1
+    if (!this.#hasTimes && last >= 0) this.#setTimes(timeIndex!.timestampAt(last), timeIndex!.offsetAt(last))
     if (!this.#hasTimes) this.#setTimes(NO_TIMESTAMP, baseOffset)
   }
 
@@ -475,22 +410,6 @@ export class Segment {
     this.maxTimestamp = timestampMs
     this.maxTimestampOffset = offset
     this.#hasTimes = true
-  }
-
-  #index(last: number, position: number): void {
-    const { offsetIndex, timeIndex } = this
-    if (offsetIndex === undefined || timeIndex === undefined) return
-    if (this.#bytesSinceEntry <= this.#context.settings.indexIntervalBytes) return
-    if (offsetIndex.isFull || timeIndex.isFull) return // the next append rolls
-    offsetIndex.append(last, position)
-    timeIndex.append(this.maxTimestamp, this.maxTimestampOffset)
-    this.#bytesSinceEntry = 0
-    this.#countIndexes()
-  }
-
-  async #saveIndex(suffix: string, content: Uint8Array): Promise<void> {
-    await writeIndexFile(this.#context.disk, this.#pathOf(suffix), content)
-    if (!this.#unsyncedIndexes.includes(suffix)) this.#unsyncedIndexes = [...this.#unsyncedIndexes, suffix]
   }
 
   #pathOf(suffix: string): string {

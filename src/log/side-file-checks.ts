@@ -29,7 +29,7 @@ export class SideFileChecks {
     this.#findings = findings
     this.#snapshotsLeft = view.snapshotOffsets
     this.#snapshots = new ProducerSnapshots(view.disk, view.directory, view.snapshotOffsets)
-    this.#isCompacted = view.isCompacted
+    this.#isCompacted = view.compactedEnd > 0
     if (view.epochs === undefined) {
       findings.add('leader-epoch-checkpoint', `${view.directory}/leader-epoch-checkpoint`, 'it is missing or damaged')
     }
@@ -39,7 +39,7 @@ export class SideFileChecks {
   async begin(startOffset: number): Promise<void> {
     this.#startOffset = startOffset
     await this.#compareUpTo(startOffset)
-    this.#producers = (await this.#snapshots.loadLatest(startOffset)).state
+    this.#producers = (await this.#snapshots.loadLatest(startOffset, startOffset)).state
   }
 
   /** Bytes up to position `end` are damaged: what was in them is not known. */

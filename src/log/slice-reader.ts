@@ -17,6 +17,11 @@ export interface Slice {
   readonly startOffset: number
 }
 
+/** Of one that nobody wants any more. */
+export function releaseSlice({ regions }: Slice): void {
+  for (const region of regions) region.release()
+}
+
 export interface SliceOptions {
   /** The first batch whole, even when it is larger than `maxBytes`. */
   readonly minOneBatch?: boolean

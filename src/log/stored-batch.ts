@@ -1,13 +1,11 @@
 /** A batch as it was found in a log: what may be wrong with it, and its records when they are compressed. */
 import { PagelogError } from '../base/index.ts'
-import type { Workers } from '../env/index.ts'
 import {
   BATCH_HEADER_BYTES,
   BatchFault,
   checkBatchStored,
   codecJobs,
   compression,
-  DECOMPRESSED_BATCH_BYTES_MAX,
   type DecompressJob,
   decompressBatch,
   loadCodec,
@@ -16,25 +14,25 @@ import {
   RecordBatch,
 } from '../record/index.ts'
 import type { Chunk } from './chunk-reader.ts'
-import { byWorker, tryInPlace } from './codec-work.ts'
+import { byWorker, type Opening, tryInPlace } from './codec-work.ts'
 
 /**
  * The batch with its records as they were, in memory of its own; by a worker when it is large and there are any. Rejects
  * with PAGELOG_CORRUPT, PAGELOG_TOO_LARGE, PAGELOG_UNSUPPORTED.
  */
-export async function decompressed(batch: RecordBatch, workers: Workers | undefined): Promise<RecordBatch> {
+export async function decompressed(batch: RecordBatch, opening: Opening): Promise<RecordBatch> {
   const { bytes, position, sizeInBytes, startOffset, endOffset } = batch
+  const maxBytes = opening.decompressedBytesMax
   const stored = bytes.subarray(position, position + sizeInBytes)
   const plain =
-    (await tryInPlace(stored, workers)) ??
-    (await byWorker(workers!, decompressJob, stored, (input) => ({ batch: input, maxBytes })))
+    (await tryInPlace(stored, opening)) ??
+    (await byWorker(opening.workers!, decompressJob, stored, (input) => ({ batch: input, maxBytes })))
   return new RecordBatch(plain, 0, startOffset, endOffset)
 }
 
-const maxBytes = DECOMPRESSED_BATCH_BYTES_MAX
 const decompressJob = {
   job: codecJobs.decompress,
-  inPlace: async ({ batch }: DecompressJob): Promise<Uint8Array> =>
+  inPlace: async ({ batch, maxBytes }: DecompressJob): Promise<Uint8Array> =>
     decompressBatch(batch, await loadCodec(compression(batch, 0)), maxBytes),
 } as const
 

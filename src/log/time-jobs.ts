@@ -1,6 +1,6 @@
 /** Looking into a batch for a time: in place, and as a job for `Workers`. */
 import { jobAt } from '../env/index.ts'
-import { compression, DECOMPRESSED_BATCH_BYTES_MAX, decompressBatch, loadCodec, RecordBatch } from '../record/index.ts'
+import { compression, decompressBatch, loadCodec, RecordBatch } from '../record/index.ts'
 
 /** Timestamps from `least` to `most`, both inclusive, at offsets from `startOffset` on. */
 export interface TimeRange {
@@ -17,6 +17,7 @@ export interface FoundRecord {
 export interface FindRecordJob {
   /** A whole batch, compressed. */
   readonly batch: Uint8Array
+  readonly maxBytes: number
   readonly range: TimeRange
 }
 
@@ -30,9 +31,13 @@ export function findRecord(bytes: Uint8Array, { least, most, startOffset }: Time
   return undefined
 }
 
-export async function findCompressedRecord({ batch, range }: FindRecordJob): Promise<FoundRecord | undefined> {
+export async function findCompressedRecord({
+  batch,
+  maxBytes,
+  range,
+}: FindRecordJob): Promise<FoundRecord | undefined> {
   const codec = await loadCodec(compression(batch, 0))
-  return findRecord(decompressBatch(batch, codec, DECOMPRESSED_BATCH_BYTES_MAX), range)
+  return findRecord(decompressBatch(batch, codec, maxBytes), range)
 }
 
 export const findRecordJob = {

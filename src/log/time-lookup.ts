@@ -105,11 +105,11 @@ async function walk(
 async function recordIn(state: LogState, batch: RecordBatch, range: TimeRange): Promise<FoundRecord | undefined> {
   if (batch.compression === 0) return findRecord(batch.bytes, range)
   const bytes = batch.bytes.subarray(0, batch.sizeInBytes)
-  const { workers } = state
+  const { workers, decompressedBytesMax: maxBytes } = state
   try {
-    const plain = await tryInPlace(bytes, workers)
+    const plain = await tryInPlace(bytes, state)
     if (plain !== undefined) return findRecord(plain, range)
-    return await byWorker(workers!, findRecordJob, bytes, (stored) => ({ batch: stored, range }))
+    return await byWorker(workers!, findRecordJob, bytes, (stored) => ({ batch: stored, maxBytes, range }))
   } catch (error) {
     if (!CLOSED.some((code) => hasCode(error, code))) throw error
     return { offset: Math.max(range.startOffset, batch.baseOffset), timestamp: batch.maxTimestamp }

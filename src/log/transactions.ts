@@ -3,6 +3,7 @@
  * (KIP-98). The answer comes from the transaction indexes of the segments; one that is unknown is built by a walk over
  * the headers of its segment, once.
  */
+import { PagelogError } from '../base/index.ts'
 import { buildTransactionIndex } from './log-replay.ts'
 import type { LogState } from './log-state.ts'
 import type { Segment } from './segment.ts'
@@ -14,27 +15,53 @@ export function lastStableOffset(state: LogState): number {
   return Math.min(state.logEndOffset, Math.max(state.logStartOffset, first))
 }
 
-/** Of offsets `from` ≤ … < `to`. Errors: PAGELOG_CORRUPT, PAGELOG_STORAGE, PAGELOG_CLOSED. */
+/**
+ * Of offsets `from` ≤ … < `to`. Errors: PAGELOG_OFFSET_OUT_OF_RANGE (`from` is, or meanwhile was, trimmed: with its segments
+ * went what is known of it), PAGELOG_CORRUPT, PAGELOG_STORAGE, PAGELOG_CLOSED.
+ */
 export async function abortedTransactions(state: LogState, from: number, to: number): Promise<AbortedTransaction[]> {
+  for (;;) {
+    state.assertOpen()
+    const found = await collect(state, from, to)
+    if (from < state.logStartOffset && from < to) {
+      const { logStartOffset, context } = state
+      const message = `offset ${from} is before the start of the log at ${logStartOffset}`
+      throw new PagelogError('PAGELOG_OFFSET_OUT_OF_RANGE', message, { offset: from, path: context.directory })
+    }
+    if (found !== undefined) return found
+  }
+}
+
+/** Undefined: the log gave one of the segments up meanwhile, and another may have what was in there. */
+async function collect(state: LogState, from: number, to: number): Promise<AbortedTransaction[] | undefined> {
   const found: AbortedTransaction[] = []
   if (from >= to) return found
   const first = state.segments.find(from)
   for (const segment of state.segments.all) {
     if (segment.baseOffset < first.baseOffset) continue
     // The marker of a transaction may be segments behind it.
-    if (await collectFrom(state, segment, { from, to }, found)) break
+    const isAll = await collectFrom(state, segment, { from, to }, found)
+    if (isAll === undefined) return undefined
+    if (isAll) break
   }
   return found
 }
 
+/** Undefined: it is no longer the log's. */
 async function collectFrom(
   state: LogState,
   segment: Segment,
   range: { from: number; to: number },
   into: AbortedTransaction[],
-): Promise<boolean> {
-  if (segment.isRetired) return false
-  await state.pin(segment)
+): Promise<boolean | undefined> {
+  if (segment.isRetired) return undefined
+  try {
+    await state.pin(segment)
+  } catch (error) {
+    // While it waited for a descriptor.
+    if (segment.isRetired && state.refusal() === undefined) return undefined
+    throw error
+  }
   try {
     const index = segment.transactionIndex ?? (await build(state, segment))
     return index.collect(range.from, range.to, into)

@@ -94,11 +94,13 @@ async function cut(state: LogState, segment: Segment, offset: number, forget: ()
   const later = segments.removeLast(segments.count - 1 - segments.all.indexOf(segment))
   state.logEndOffset = endOffset
   state.writtenEndOffset = endOffset
+  state.cuts++
   forget()
   try {
     await state.discarded.discard(later, 0)
     if (fresh === undefined) await segment.cutTo(kept)
     else await putInPlace(state, fresh)
+    state.cuts++
     segment.isComplete = segment.size > 0 && (segment.isComplete || isSealed)
     state.producers.become(producers)
     await finish(state)

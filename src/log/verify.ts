@@ -54,8 +54,8 @@ export interface SegmentView {
 export interface LogView {
   readonly disk: Disk
   readonly directory: string
-  /** Offsets may be missing anywhere. */
-  readonly isCompacted: boolean
+  /** Exclusive; before it offsets may be missing anywhere, see `compactedEndOf`. */
+  readonly compactedEnd: number
   readonly indexBytesMax: number
   readonly segments: readonly SegmentView[]
   /** Undefined: their file is missing or damaged. */
@@ -206,7 +206,7 @@ export class LogVerifier {
   async #isInOrder(segment: SegmentView, scanner: BatchScanner, next: SegmentView | undefined): Promise<boolean> {
     const first = baseOffset(scanner.bytes, scanner.at)
     const last = lastOffset(scanner.bytes, scanner.at)
-    const mayHaveGaps = !segment.isActive || this.#view.isCompacted
+    const mayHaveGaps = !segment.isActive || first < this.#view.compactedEnd
     const place = { nextOffset: this.#nextOffset, baseOffset: segment.baseOffset, mayHaveGaps }
     const order = orderOf(first, last, place)
     if (order !== OffsetOrder.GAP) return order === OffsetOrder.RIGHT

@@ -34,4 +34,19 @@ export interface FileCalls {
    * The formats of rules and answer are in native/directory_scan.h.
    */
   scan(path: string, rules: string): Promise<ArrayBuffer>
+  /**
+   * Writes all of `parts`, in the pool; they must not change until then. Writes on the same descriptor happen one after the
+   * other, without a turn of the event loop between them. `done` is called when the kernel has all bytes and, with
+   * `sync`, again after the fdatasync of the same call, which never runs when the write failed; the first of the two comes
+   * with the second unless another write of the file or `hurry` asks for it. `count`: bytes taken. One that fails takes along those that follow it until its `done` is called: they leave no byte, code `ECANCELED`.
+   */
+  write(
+    fd: number,
+    parts: readonly Uint8Array[],
+    position: number,
+    sync: boolean,
+    done: (error: NodeJS.ErrnoException | undefined, count: number) => void,
+  ): void
+  /** The `done` of what is written, or is being written, does not wait for a sync. */
+  hurry(fd: number): void
 }

@@ -78,6 +78,22 @@ describe.each(Object.entries(places))('the %s disk', (_, place) => {
     await file.close()
   })
 
+  test('writes and syncs in one go, also while other syncs run', async () => {
+    const { disk, directory } = await place()
+    const file = await disk.open(`${directory}/file`, 'write')
+    const all: Promise<void>[] = []
+    for (let position = 0; position < 20; position += 2) {
+      const { written, synced } = file.writeSynced([bytes('a'), bytes('b')], position)
+      all.push(written, synced, file.dataSync())
+    }
+    await Promise.all(all)
+    expect([file.size, await text(disk, `${directory}/file`)]).toEqual([20, 'ab'.repeat(10)])
+    await file.close()
+    const late = file.writeSynced([bytes('x')], 20)
+    await expect(late.written).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
+    await expect(late.synced).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
+  })
+
   test('answers a read without waiting with all of the bytes or -1', async () => {
     const { disk, directory } = await place()
     const file = await disk.open(`${directory}/file`, 'write')
@@ -205,6 +221,26 @@ describe.each(Object.entries(full))('a full %s disk', (_, make) => {
     await file.truncate(500)
     await disk.replaceFile('/other', filled(10, 1))
     expect(await disk.freeSpace('/')).toBe(490)
+    await file.close()
+  })
+
+  test('refuses what was to follow a refused write, with all of its error, and leaves no hole', async () => {
+    const disk = make(1000)
+    const file = await disk.open('/file', 'write')
+    const sizes = [400, 700, 100, 100]
+    let position = 0
+    const writes = sizes.map((size) => {
+      const written = file.write([filled(size, 1)], position)
+      position += size
+      return written
+    })
+    const outcomes = await Promise.allSettled(writes)
+    const reasons = outcomes.map((outcome) => (outcome.status === 'rejected' ? outcome.reason : undefined))
+    expect(reasons.map((reason) => reason?.code)).toEqual([undefined, ...Array(3).fill('PAGELOG_DISK_FULL')])
+    expect(file.size).toBe(400)
+    const { written, synced } = file.writeSynced([filled(600, 2)], 400)
+    await Promise.all([written, synced])
+    expect(file.size).toBe(1000)
     await file.close()
   })
 

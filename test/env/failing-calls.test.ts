@@ -19,6 +19,9 @@ const state = vi.hoisted(() => ({
   held: undefined as (() => void)[] | undefined,
 }))
 
+/** Without the addon all calls are Node's; what becomes of failures of the addon's is in file-changes.test.ts. */
+vi.mock('../../src/native/index.ts', async (original) => ({ ...(await original<object>()), fileCalls: undefined }))
+
 vi.mock('node:fs', async (original) => {
   const real = await original<typeof NodeFs>()
   const fault = (call: string, fd: number): Fault => {

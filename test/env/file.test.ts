@@ -201,7 +201,7 @@ describe('read', () => {
   test('takes a slot of its class only while it runs', async () => {
     const { path } = await openFile('0123456789')
     const slots = new PoolSlots(4)
-    const file = new NodeFile(path, openSync(path, 'r'), 10, slots)
+    const file = new NodeFile(path, openSync(path, 'r'), 10, { slots })
     const reads = Array.from({ length: 50 }, (_, i) => file.read(new Uint8Array(4), i % 5))
     expect([slots.held(1), slots.waiting(1)]).toEqual([1, 49])
     expect(new Set(await Promise.all(reads))).toEqual(new Set([4]))

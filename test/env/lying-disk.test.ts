@@ -213,7 +213,7 @@ describe('a fault', () => {
     const outcomes: string[] = []
     for (let count = 0; count < 5; count++) {
       outcomes.push(
-        await file.write([bytes('x')], count).then(
+        await file.write([bytes('x')], file.size).then(
           () => 'done',
           (error) => error.code,
         ),

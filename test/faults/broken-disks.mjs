@@ -15,7 +15,16 @@ function withFiles(disk, methodsOf) {
   return withMethods(disk, {
     async open(path, mode) {
       const file = await disk.open(path, mode)
-      return withMethods(file, methodsOf(file, path))
+      const broken = withMethods(file, {
+        writeSynced(parts, position) {
+          const written = broken.write(parts, position)
+          const synced = written.then(() => broken.dataSync())
+          synced.catch(() => {})
+          return { written, synced, hurry: () => {} }
+        },
+        ...methodsOf(file, path),
+      })
+      return broken
     },
   })
 }

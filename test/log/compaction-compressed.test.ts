@@ -15,6 +15,7 @@ import {
 } from '../../src/record/index.ts'
 import {
   batchesIn,
+  compactSettings,
   HOUR_MS,
   horizonOf,
   machineOn,
@@ -249,5 +250,49 @@ describe('compressed batches given to Log.append', () => {
     const settled = Promise.allSettled(appends)
     await log.close()
     for (const one of await settled) expect(one).toMatchObject({ reason: { code: 'PAGELOG_CLOSED' } })
+  })
+})
+
+describe('settings of a topic', () => {
+  const text = (from: number): string => Array.from({ length: 400 }, (_, index) => `${(from + index) ** 3} `).join('')
+  const rows = (): Pair[] => [
+    ['a', text(0)],
+    ['b', text(1000)],
+    ['c', text(5000)],
+  ]
+
+  test.each([1, 9])('batches are compressed again at level %i when that is the one of the topic', async (level) => {
+    const machine = machineOn()
+    const settings = { ...compactSettings, segmentBytes: 1 << 20, compressionGzipLevel: level }
+    const log = await openCompacted(machine, { settings })
+    await log.appendBatch(await packed(Compression.GZIP, rows(), machine.clock.nowMs()), 0)
+    await log.appendBatch(pairs([['b', 'new']], machine.clock.nowMs()), 0)
+    await log.compact()
+    const [batch] = await batchesIn(log)
+    const bytes = batch!.bytes.subarray(batch!.position, batch!.position + batch!.sizeInBytes)
+    const codec = await loadCodec(Compression.GZIP)
+    const plain = decompressBatch(bytes, codec, 1 << 20)
+    const sizes = [1, 9].map((one) => compressBatch(plain.slice(), codec, one).length)
+    expect(sizes[0]).not.toBe(sizes[1])
+    expect(bytes.length).toBe(compressBatch(plain.slice(), codec, level).length)
+    await log.close()
+  })
+
+  test('a batch that holds more than pagelog.decompressed.batch.max.bytes stays whole', async () => {
+    const machine = machineOn()
+    const memory = { dedupeBufferBytes: 1 << 20, ioBufferBytes: 1 << 16, loadFactor: 0.9, bytesPerSecond: Infinity }
+    const settings = { ...compactSettings, segmentBytes: 1 << 20 }
+    for (const [decompressedBytesMax, opaque] of [
+      [2000, 1],
+      [1 << 20, 0],
+    ] as const) {
+      const limits = { ...memory, decompressedBytesMax }
+      await machine.disk.removeDirectory('/log')
+      const log = await openCompacted(machine, { settings, compaction: { limits } })
+      await log.appendBatch(await packed(Compression.GZIP, rows(), machine.clock.nowMs()), 0)
+      await log.appendBatch(pairs([['b', 'new']], machine.clock.nowMs()), 0)
+      expect(await log.compact()).toMatchObject({ compressedBatches: opaque, recordsKept: opaque === 1 ? 4 : 3 })
+      await log.close()
+    }
   })
 })

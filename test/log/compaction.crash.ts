@@ -118,7 +118,7 @@ describe.each([
   ['the power goes', true, 1],
   ['the process ends', false, 3], // which the other covers but for what is lost
 ])('%s at a step of a compaction', (_, isPowerLoss, stride) => {
-  it('the table is what it was', { timeout: 120_000 }, async () => {
+  it('the table is what it was', { timeout: 400_000 }, async () => {
     const seed = Number(process.env.PAGELOG_SEED ?? 20261121)
     const steps = await stepsOf(seed)
     expect(steps.length).toBeGreaterThan(60)

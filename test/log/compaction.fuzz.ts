@@ -189,7 +189,7 @@ describe('compaction and its model', () => {
   const first = Number(process.env.PAGELOG_SEED ?? Math.floor(Math.random() * 2 ** 31))
   const runs = Number(process.env.PAGELOG_RUNS ?? 25)
 
-  it(`agree, seeds ${first} to ${first + runs - 1}`, { timeout: 100_000 + runs * 1000 }, async () => {
+  it(`agree, seeds ${first} to ${first + runs - 1}`, { timeout: 200_000 + runs * 2000 }, async () => {
     for (let seed = first; seed < first + runs; seed++) {
       const life = new Life(seed)
       await life.open()

@@ -404,7 +404,8 @@ describe('segments', () => {
 describe('the map of keys', () => {
   test('when it is full, the rest comes in further passes', async () => {
     const machine = machineOn()
-    const limits = { dedupeBufferBytes: 64 * 20, ioBufferBytes: 8192, loadFactor: 0.5, bytesPerSecond: Infinity }
+    const memory = { dedupeBufferBytes: 64 * 20, ioBufferBytes: 8192, loadFactor: 0.5 }
+    const limits = { ...memory, bytesPerSecond: Infinity, decompressedBytesMax: 1 << 20 }
     const log = await openCompacted(machine, { compaction: { limits } })
     await fill(log, machine.clock, 300, 100)
     const table = await tableOf(log)

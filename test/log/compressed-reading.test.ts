@@ -5,13 +5,15 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PagelogError } from '../../src/base/index.ts'
 import { inThreadWorkers, type Job, type JobOptions, nodeEnv, nodeWorkers, type Workers } from '../../src/env/index.ts'
+import { compactionLimitsOf } from '../../src/log/compaction/cleaner-settings.ts'
 import { Log } from '../../src/log/index.ts'
-import { BatchWriter, Compression, compressBatch, loadCodec } from '../../src/record/index.ts'
+import { BATCH_HEADER_BYTES, BatchWriter, Compression, compressBatch, loadCodec } from '../../src/record/index.ts'
+import { hasZstd } from '../zstd.ts'
 import { changedCrc } from './compressed-support.ts'
 import { defaults } from './support.ts'
 
 const START = 1_700_000_000_000
-const codecs = [Compression.GZIP, Compression.SNAPPY, Compression.LZ4]
+const codecs = [Compression.GZIP, Compression.SNAPPY, Compression.LZ4, ...(hasZstd ? [Compression.ZSTD] : [])]
 
 /** Records one millisecond apart; every tenth is a second back. */
 function timed(count: number, firstMs: number): Uint8Array {
@@ -50,12 +52,14 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true, force: true }))
 
 let opened = 0
-async function openLog(workers: Workers | undefined): Promise<Log> {
+async function openLog(workers: Workers | undefined, decompressedBytesMax?: number): Promise<Log> {
   const directory = join(root, `log-${opened++}`)
   const { disk, clock } = nodeEnv()
   await disk.makeDirectory(directory)
   const env = { disk, clock, ...(workers === undefined ? {} : { workers }) }
-  return await Log.open({ env, directory, settings: defaults, recoveryPoint: 0, cleanShutdown: true })
+  const limits = decompressedBytesMax === undefined ? {} : { limits: { ...compactionLimitsOf(), decompressedBytesMax } }
+  const opening = { directory, settings: defaults, recoveryPoint: 0, cleanShutdown: true, compaction: limits }
+  return await Log.open({ env, ...opening })
 }
 
 describe.each([
@@ -92,6 +96,30 @@ describe.each([
       expect((await log.readAt(5_000))!.offset).toBe(5_000)
     }
     await log.close()
+    await workers?.close()
+  })
+
+  test('pagelog.decompressed.batch.max.bytes is the bound of all', async () => {
+    const workers = makeWorkers()
+    const codec = await loadCodec(Compression.LZ4)
+    const plain = timed(12_000, START)
+    const exact = plain.length - BATCH_HEADER_BYTES
+    for (const isWithin of [false, true]) {
+      const log = await openLog(workers, isWithin ? exact : exact - 1)
+      await log.append(compressBatch(plain, codec))
+      const read = (async () => (await log.read().next()).value?.recordCount)()
+      if (isWithin) {
+        expect(await read).toBe(12_000)
+        expect((await log.readAt(70))!.offset).toBe(70)
+        expect(await log.offsetForTime(START + 70)).toMatchObject({ offset: 70 })
+      } else {
+        await expect(read).rejects.toMatchObject({ code: 'PAGELOG_TOO_LARGE' })
+        await expect(log.readAt(70)).rejects.toMatchObject({ code: 'PAGELOG_TOO_LARGE' })
+        // What cannot be opened is found by its first offset.
+        expect(await log.offsetForTime(START + 70)).toMatchObject({ offset: 0 })
+      }
+      await log.close()
+    }
     await workers?.close()
   })
 })

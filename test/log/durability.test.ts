@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import type { Disk, File, SyncedWrite } from '../../src/env/index.ts'
 import { onEachDisk } from './disks.ts'
-import { batch, defaults, FailingDisk, openLog, readAll, storageError, temporaryDirectory } from './support.ts'
+import { batch, defaults, env, FailingDisk, openLog, readAll, storageError, temporaryDirectory } from './support.ts'
 
 const value = new Uint8Array(100)
 
@@ -49,6 +50,80 @@ onEachDisk('group commit', () => {
     await expect(log.flush()).rejects.toMatchObject({ code: 'PAGELOG_STORAGE' })
     await log.close()
     expect(failing.count('dataSync')).toBe(1)
+  })
+})
+
+describe('an append that is durable', () => {
+  /** Its writes are heard of with their sync, which waits for `release`, unless there is hurry. */
+  function lazyDisk() {
+    const disk = { isHeld: false, hurries: 0, release: () => {} }
+    const open: Disk['open'] = async (path, mode) => {
+      const file = await env.disk.open(path, mode)
+      const writeSynced = (parts: readonly Uint8Array[], position: number): SyncedWrite => {
+        if (!disk.isHeld) return file.writeSynced(parts, position)
+        let hurry = (): void => {}
+        const hurried = new Promise<void>((resolve) => {
+          hurry = () => {
+            disk.hurries++
+            resolve()
+          }
+        })
+        const released = new Promise<void>((resolve) => {
+          disk.release = resolve
+        })
+        const wrote = file.write(parts, position)
+        const written = Promise.race([hurried, released]).then(() => wrote)
+        return { written, synced: released.then(() => wrote).then(() => file.dataSync()), hurry }
+      }
+      return new Proxy(file, {
+        get: (target, name) => {
+          if (name === 'writeSynced') return writeSynced
+          const found = target[name as keyof File]
+          return typeof found === 'function' ? found.bind(target) : found
+        },
+      })
+    }
+    const lazy = new Proxy(env.disk, {
+      get: (target, name) => (name === 'open' ? open : Reflect.get(target, name)?.bind(target)),
+    })
+    return { disk, env: { ...env, disk: lazy } }
+  }
+
+  it('lets those that are not land and be answered before its sync is over', async () => {
+    const lazy = lazyDisk()
+    const log = await openLog(await temporaryDirectory(), { env: lazy.env })
+    await log.append({ value }, { durability: 'fsync' })
+    lazy.disk.isHeld = true
+    const answered: string[] = []
+    const append = (name: string, durability: 'os' | 'fsync') =>
+      log.append({ value }, { durability }).then(() => answered.push(name))
+    const first = append('first', 'fsync')
+    await new Promise(setImmediate)
+    const second = append('second', 'fsync') // shares the next sync, and can wait until then
+    await new Promise(setImmediate)
+    expect([lazy.disk.hurries, log.logEndOffset, answered]).toEqual([0, 1, []])
+    await append('third', 'os')
+    expect([lazy.disk.hurries, log.logEndOffset, answered]).toEqual([1, 4, ['third']])
+    expect(log.recoveryPoint).toBe(1)
+    lazy.disk.isHeld = false
+    lazy.disk.release()
+    await Promise.all([first, second])
+    expect([answered, log.recoveryPoint]).toEqual([['third', 'first', 'second'], 4])
+    await log.close()
+  })
+
+  it('shares its write with one that is not, which is answered before the sync', async () => {
+    const lazy = lazyDisk()
+    const log = await openLog(await temporaryDirectory(), { env: lazy.env })
+    await log.append({ value }, { durability: 'fsync' })
+    lazy.disk.isHeld = true
+    const durable = log.append({ value }, { durability: 'fsync' })
+    expect(await log.append({ value })).toMatchObject({ baseOffset: 2 })
+    expect([log.logEndOffset, log.recoveryPoint]).toEqual([3, 1])
+    lazy.disk.release()
+    await durable
+    expect(log.recoveryPoint).toBe(3)
+    await log.close()
   })
 })
 

@@ -28,7 +28,7 @@ async function appendUntilKilled(path: string, lines: number): Promise<number> {
   return Number(output.split('\n').slice(0, -1).at(-1))
 }
 
-it('keeps every answered append through repeated kills', { timeout: 60_000 }, async () => {
+it('keeps every answered append through repeated kills', { timeout: 180_000 }, async () => {
   if (!existsSync(built)) throw new Error('the package is not built: npm run build')
   const path = await temporaryDirectory()
   let answered = -1

@@ -11,6 +11,7 @@ import { defaults } from './support.ts'
 const CASES = Number(process.env.PAGELOG_CASES ?? 300)
 const CASE_MS_MAX = 20_000
 
+/** The second one may be a table. */
 const log = fc.nat(1)
 const arbitraries = {
   append: fc.record({
@@ -22,6 +23,22 @@ const arbitraries = {
     durability: fc.constantFrom('os' as const, 'os' as const, 'fsync' as const),
     isAwaited: fc.boolean(),
   }),
+  put: fc.record({
+    kind: fc.constant('put' as const),
+    batches: fc.array(
+      fc.array(
+        fc.tuple(fc.nat(5), fc.oneof({ weight: 1, arbitrary: fc.constant(0) }, { weight: 4, arbitrary: fc.nat(80) })),
+        {
+          minLength: 1,
+          maxLength: 6,
+        },
+      ),
+      { minLength: 2, maxLength: 8 },
+    ),
+    durability: fc.constantFrom('os' as const, 'os' as const, 'fsync' as const),
+    isAwaited: fc.boolean(),
+  }),
+  compact: fc.record({ kind: fc.constant('compact' as const), seal: fc.boolean(), isAwaited: fc.boolean() }),
   flush: fc.record({ kind: fc.constant('flush' as const), log }),
   read: fc.record({
     kind: fc.constant('read' as const),
@@ -54,13 +71,42 @@ const arbitraries = {
   }),
 } satisfies { [K in Step['kind']]: fc.Arbitrary<Extract<Step, { kind: K }>> }
 
-const weights: Record<Step['kind'], number> = {
-  ...{ append: 12, flush: 2, read: 3, trim: 1, truncate: 1, retain: 1, wait: 2, fail: 1, fill: 1, stopLater: 1 },
+const common = {
+  flush: 2,
+  read: 3,
+  trim: 1,
+  truncate: 1,
+  retain: 1,
+  wait: 2,
+  fail: 1,
+  fill: 1,
+  stopLater: 1,
   restart: 3,
 }
-const kinds = Object.keys(arbitraries) as Step['kind'][]
-const step = fc.oneof(
-  ...kinds.map((kind) => ({ weight: weights[kind], arbitrary: arbitraries[kind] as fc.Arbitrary<Step> })),
+
+function stepsOf(weights: Record<Step['kind'], number>): fc.Arbitrary<Step[]> {
+  const kinds = (Object.keys(arbitraries) as Step['kind'][]).filter((kind) => weights[kind] > 0)
+  const step = fc.oneof(
+    ...kinds.map((kind) => ({ weight: weights[kind], arbitrary: arbitraries[kind] as fc.Arbitrary<Step> })),
+  )
+  return fc.array(step, { minLength: 5, maxLength: 40 })
+}
+
+const life = fc.oneof(
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      hasTable: fc.constant(false),
+      steps: stepsOf({ ...common, append: 12, put: 0, compact: 0 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      hasTable: fc.constant(true),
+      steps: stepsOf({ ...common, append: 3, put: 14, compact: 5 }),
+    }),
+  },
 )
 
 const settings = fc.record({
@@ -71,26 +117,23 @@ const settings = fc.record({
   retentionBytes: fc.constantFrom(-1, 10_000),
   retentionMs: fc.constant(-1),
   fileDeleteDelayMs: fc.constantFrom(0, 1000),
+  deleteRetentionMs: fc.constantFrom(0, 100_000),
+  minCleanableDirtyRatio: fc.constantFrom(0.1, 0.5),
   preallocate: fc.boolean(),
 })
 
 it(`keeps its promises through ${CASES} random lives`, {
-  timeout: Math.max(120_000, 500 * CASES),
+  timeout: Math.max(400_000, 500 * CASES),
 }, async () => {
   const { PAGELOG_SEED: seed, PAGELOG_PATH: path } = process.env
   const runs = { numRuns: CASES, timeout: CASE_MS_MAX }
   await fc.assert(
-    fc.asyncProperty(
-      fc.nat(),
-      settings,
-      fc.array(step, { minLength: 5, maxLength: 40 }),
-      async (chance, some, steps) => {
-        const model = new Model(chance, { ...defaults, ...some })
-        await model.start()
-        for (const one of steps) await model.run(one)
-        await model.finish()
-      },
-    ),
+    fc.asyncProperty(fc.nat(), settings, life, async (chance, some, { hasTable, steps }) => {
+      const model = new Model(chance, { ...defaults, ...some }, hasTable)
+      await model.start()
+      for (const one of steps) await model.run(one)
+      await model.finish()
+    }),
     { ...runs, ...(seed === undefined ? {} : { seed: Number(seed) }), ...(path === undefined ? {} : { path }) },
   )
   expect(CASES).toBeGreaterThan(0)

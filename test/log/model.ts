@@ -5,15 +5,22 @@
  *
  *   after the end of the process   everything that was answered
  *   after a power loss             everything that was synced: flush, flush.messages, the recovery point, a clean close
+ *
+ * In half of the lives one of the logs is a table: it has keys and tombstones, and is compacted, when it is told to and by itself. What it holds
+ * must have been appended at that offset, and its keys must have the values that they would have without compaction.
  */
 import { expect } from 'vitest'
 import { hasCode } from '../../src/base/index.ts'
 import { type DiskOperation, type Fault, LyingDisk, SeededRandom, VirtualClock } from '../../src/env/index.ts'
 import { type Log, LogDirectory, type LogSettings } from '../../src/log/index.ts'
+import { type Pair, pairs, recordsIn } from './compaction-support.ts'
 import { batch, readAll } from './support.ts'
 
 const PATH = '/data'
 const PRODUCER = 7
+const TABLE = 'table'
+/** Small buffers, so that batches are moved about in them. */
+const LIMITS = { cleanerIoBufferSize: 16_384, cleanerDedupeBufferSize: 1 << 20 }
 
 export type Step =
   | {
@@ -25,6 +32,13 @@ export type Step =
       durability: 'os' | 'fsync'
       isAwaited: boolean
     }
+  | {
+      kind: 'put'
+      batches: (readonly [key: number, valueBytes: number])[][]
+      durability: 'os' | 'fsync'
+      isAwaited: boolean
+    }
+  | { kind: 'compact'; seal: boolean; isAwaited: boolean }
   | { kind: 'flush'; log: number }
   | { kind: 'read'; log: number; at: number; maxBytes: number }
   | { kind: 'trim'; log: number; at: number }
@@ -40,6 +54,8 @@ interface Entry {
   readonly value: string
   readonly count: number
   readonly isIdempotent: boolean
+  /** Of the table. */
+  readonly pairs?: readonly Pair[]
   /** Unknown: under way, or refused in a way that leaves open what became of it. */
   state: 'unknown' | 'answered'
 }
@@ -114,22 +130,26 @@ export class Model {
   readonly #random: SeededRandom
   readonly #settings: LogSettings
   readonly #logs: Expected[]
+  readonly #table: Expected | undefined
   readonly #underWay = new Set<Promise<unknown>>()
   #directory!: LogDirectory
   /** Calls may fail: a fault was injected, the disk filled, or the power will go. */
   #isFaulty = false
   readonly #failures: unknown[] = []
 
-  constructor(seed: number, settings: LogSettings, logCount = 2) {
+  constructor(seed: number, settings: LogSettings, hasTable: boolean) {
     this.machine = new LyingDisk({ seed, clock: this.#clock })
     this.#random = new SeededRandom(seed)
     this.#settings = settings
-    this.#logs = Array.from({ length: logCount }, (_, partition) => new Expected(partition))
+    this.#logs = [new Expected(0), new Expected(1)]
+    this.#table = hasTable ? this.#logs[1] : undefined
   }
 
   async start(): Promise<void> {
     await this.#open()
-    for (const expected of this.#logs) expected.log = await this.#directory.create('t', expected.partition)
+    for (const expected of this.#logs) {
+      expected.log = await this.#directory.create(this.#topicOf(expected), expected.partition)
+    }
   }
 
   async run(step: Step): Promise<void> {
@@ -144,7 +164,7 @@ export class Model {
     await this.restart('clean')
     await this.restart('crash')
     for (const expected of this.#logs) {
-      await expected.log.appendBatch(batch(), 0)
+      await expected.log.appendBatch(batch({ key: 'last' }), 0)
     }
     await this.#directory.close()
     // Of the directory a snapshot that was under way may ask for one more; nobody believes it any more.
@@ -188,7 +208,19 @@ export class Model {
 
   get #options(): Parameters<typeof LogDirectory.open>[0] {
     const env = { disk: this.machine.disk, clock: this.#clock, random: this.#random }
-    return { env, path: PATH, defaults: this.#settings }
+    const segmentBytes = Math.ceil(this.#settings.segmentBytes / 4)
+    const tableSettings: LogSettings = {
+      ...this.#settings,
+      segmentBytes,
+      cleanupPolicy: ['compact'],
+      retentionBytes: -1,
+    }
+    const settingsOf = (topic: string): LogSettings => (topic === TABLE ? tableSettings : this.#settings)
+    return { env, path: PATH, defaults: this.#settings, settingsOf, settings: LIMITS }
+  }
+
+  #topicOf(expected: Expected): string {
+    return expected === this.#table ? TABLE : 't'
   }
 
   async #open(): Promise<void> {
@@ -198,7 +230,7 @@ export class Model {
 
   /** After a restart: the log is what it may be; from now on the model is that. */
   async #compare(expected: Expected, lost: boolean): Promise<void> {
-    const found = this.#directory.get('t', expected.partition)!
+    const found = this.#directory.get(this.#topicOf(expected), expected.partition)!
     expected.log = found
     const promised = lost ? expected.synced : expected.answered
     expect(found.logEndOffset).toBeGreaterThanOrEqual(promised)
@@ -209,6 +241,7 @@ export class Model {
     expected.cut(found.logEndOffset, found.logStartOffset)
     for (const entry of expected.entries) entry.state = 'answered'
     expected.answered = expected.end
+    if (expected === this.#table) return await this.#checkTable(expected)
     await this.#check(expected, found.logStartOffset, 100_000)
     await this.#checkDuplicate(expected)
   }
@@ -220,6 +253,24 @@ export class Model {
     const values = expected.values.slice(offset)
     expect(records.map(({ value }) => value)).toEqual(values.slice(0, records.length))
     expect(offset + records.length).toBeGreaterThanOrEqual(answered)
+  }
+
+  /** What the table holds was appended there, and what compaction took away makes no difference. */
+  async #checkTable({ log, entries }: Expected): Promise<void> {
+    const appended = new Map<number, Pair>()
+    let offset = 0
+    for (const { pairs: rows, count } of entries) {
+      for (const [index, row] of (rows ?? []).entries()) appended.set(offset + index, row)
+      offset += count
+    }
+    const found = new Map<string, string>()
+    for (const { offset: at, key, value } of await recordsIn(log)) {
+      expect([at, key, value]).toEqual([at, ...(appended.get(at) ?? [])])
+      put(found, [key, value])
+    }
+    const expected = new Map<string, string>()
+    for (const [at, row] of appended) if (at >= log.logStartOffset && at < log.logEndOffset) put(expected, row)
+    expect([...found].sort()).toEqual([...expected].sort())
   }
 
   /** The last batch of the idempotent producer is known again. */
@@ -237,6 +288,10 @@ export class Model {
     switch (step.kind) {
       case 'append':
         return await this.#append(expected, step)
+      case 'put':
+        return await this.#put(step)
+      case 'compact':
+        return await this.#compact(step)
       case 'flush': {
         const end = expected.log.logEndOffset
         await expected.log.flush()
@@ -245,6 +300,10 @@ export class Model {
         return
       }
       case 'read': {
+        if (expected === this.#table) {
+          await Promise.allSettled(this.#underWay)
+          return await this.#checkTable(expected)
+        }
         const { logStartOffset, logEndOffset } = expected.log
         const offset = logStartOffset + (step.at % (logEndOffset - logStartOffset + 1))
         return await this.#check(expected, offset, step.maxBytes)
@@ -280,31 +339,72 @@ export class Model {
   }
 
   async #append(expected: Expected, step: Extract<Step, { kind: 'append' }>): Promise<void> {
+    if (expected === this.#table) return
     await new Promise(setImmediate) // what was refused is known
-    const { flushMessages } = this.#settings
     const appends = step.counts.map((count) => {
       const value = `${expected.partition}/${expected.made++}/${'v'.repeat(step.valueBytes)}`
       const isIdempotent = step.isIdempotent && !expected.isProducerLost
       const entry: Entry = { value, count, isIdempotent, state: 'unknown' }
       expected.entries.push(entry)
       const sequence = isIdempotent ? this.#sequenceAt(expected, entry) : -1
-      const appending = expected.log.append(bytesOf(entry, sequence), { durability: step.durability }).then(
-        ({ baseOffset, lastOffset }) => {
-          expect([baseOffset, lastOffset]).toEqual([expected.baseOf(entry), expected.baseOf(entry) + count - 1])
-          entry.state = 'answered'
-          expected.answered = Math.max(expected.answered, lastOffset + 1)
-          if (flushMessages === 1 || step.durability === 'fsync')
-            expected.synced = Math.max(expected.synced, lastOffset + 1)
-        },
-        (error: unknown) => {
-          // Nothing of it is kept; all other failures leave open what became of it.
-          if (hasCode(error, 'PAGELOG_DISK_FULL')) expected.entries.splice(expected.entries.indexOf(entry), 1)
-          throw error
-        },
-      )
-      return this.#track(appending)
+      return this.#appendEntry(expected, entry, bytesOf(entry, sequence), step.durability)
     })
     if (step.isAwaited) await Promise.all(appends)
+  }
+
+  async #put(step: Extract<Step, { kind: 'put' }>): Promise<void> {
+    const table = this.#table
+    if (table === undefined) return
+    await new Promise(setImmediate)
+    const appends = step.batches.map((batchRows) => {
+      const rows = batchRows.map(([key, valueBytes]): Pair => {
+        return [`k${key}`, valueBytes === 0 ? null : `${table.made++}/${'v'.repeat(valueBytes)}`]
+      })
+      const entry: Entry = { value: '', count: rows.length, isIdempotent: false, pairs: rows, state: 'unknown' }
+      table.entries.push(entry)
+      return this.#appendEntry(table, entry, pairs(rows, this.#clock.nowMs()), step.durability)
+    })
+    if (step.isAwaited) await Promise.all(appends)
+  }
+
+  #appendEntry(expected: Expected, entry: Entry, bytes: Uint8Array, durability: 'os' | 'fsync'): Promise<unknown> {
+    const appending = expected.log.append(bytes, { durability }).then(
+      ({ baseOffset, lastOffset }) => {
+        expect([baseOffset, lastOffset]).toEqual([expected.baseOf(entry), expected.baseOf(entry) + entry.count - 1])
+        entry.state = 'answered'
+        expected.answered = Math.max(expected.answered, lastOffset + 1)
+        if (this.#settings.flushMessages === 1 || durability === 'fsync')
+          expected.synced = Math.max(expected.synced, lastOffset + 1)
+      },
+      (error: unknown) => {
+        // Nothing of it is kept; all other failures leave open what became of it.
+        if (hasCode(error, 'PAGELOG_DISK_FULL')) expected.entries.splice(expected.entries.indexOf(entry), 1)
+        throw error
+      },
+    )
+    return this.#track(appending)
+  }
+
+  async #compact(step: Extract<Step, { kind: 'compact' }>): Promise<void> {
+    const log = this.#table?.log
+    if (log === undefined) return
+    const compacting = log.compact({ seal: step.seal }).then(
+      () => {},
+      (error: unknown) => {
+        // It ends when the log is cut or closed; a disk without power has nothing that can be read.
+        const isOver = hasCode(error, 'PAGELOG_ABORTED') || hasCode(error, 'PAGELOG_CLOSED')
+        if (!isOver && !(this.#isFaulty && hasCode(error, 'PAGELOG_CORRUPT'))) throw error
+      },
+    )
+    this.#track(compacting).catch(() => {})
+    if (!step.isAwaited) return
+    await compacting
+    const seen = new Set<string>()
+    for (const { offset, key } of await recordsIn(log)) {
+      if (offset >= log.firstDirtyOffset) break
+      expect(seen.has(key!) ? `two records of ${key}` : '').toBe('')
+      seen.add(key!)
+    }
   }
 
   async #trim(expected: Expected, at: number): Promise<void> {
@@ -319,6 +419,8 @@ export class Model {
   async #truncate(expected: Expected, back: number): Promise<void> {
     await Promise.allSettled(this.#underWay)
     const { logStartOffset, logEndOffset } = expected.log
+    // What compaction gave up for a newer record does not come back when that is cut.
+    if (expected === this.#table) return
     if (expected.end !== logEndOffset) return // some of it is in doubt
     const offset = logEndOffset - (back % (logEndOffset - logStartOffset + 1))
     const end = Math.max(expected.floor(offset), logStartOffset)
@@ -368,6 +470,12 @@ export class Model {
     if (hasCode(error, 'PAGELOG_DISK_FULL')) return this.#isFaulty
     return (hasCode(error, 'PAGELOG_STORAGE') || hasCode(error, 'PAGELOG_CLOSED')) && this.#isFaulty
   }
+}
+
+/** A key that is deleted is as good as absent. */
+function put(table: Map<string, string>, [key, value]: Pair): void {
+  if (value === null) table.delete(key!)
+  else table.set(key!, value)
 }
 
 function bytesOf({ value, count, isIdempotent }: Entry, sequence: number): Uint8Array {

@@ -193,7 +193,7 @@ const LIVES = Math.max(1, Math.floor(Number(process.env.PAGELOG_CASES ?? 0) / 10
 const strides = { crash: 1, kill: LIVES > 1 ? 1 : 4 }
 
 describe.each(['crash', 'kill'] as const)('a %s at any step', (how) => {
-  it('loses nothing that was promised and keeps nothing from starting', { timeout: 120_000 * LIVES }, async () => {
+  it('loses nothing that was promised and keeps nothing from starting', { timeout: 400_000 * LIVES }, async () => {
     for (let seed = 1; seed <= LIVES; seed++) {
       const { steps } = await stepsOf(seed)
       expect(steps).toBeGreaterThan(200)

@@ -113,7 +113,7 @@ onEachDisk('the snapshots of a log', () => {
     for (let damagedCount = 0; damagedCount <= offsets.length; damagedCount++) {
       const state = new ProducerSnapshots(currentDisk(), directory, offsets)
       const newestGood = offsets.at(-1 - damagedCount) ?? 0
-      expect((await state.loadLatest(20)).offset).toBe(newestGood)
+      expect((await state.loadLatest(20, 0)).offset).toBe(newestGood)
       const again = await openLog(directory, { settings, cleanShutdown: true })
       // As many of the last five as the log has behind the snapshot, the one in the snapshot always.
       expect(await again.appendBatch(transactional({ producerId: 1, baseSequence: 19 }), 0)).toMatchObject({

@@ -2,8 +2,9 @@
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Log, LogRecord, RecordInput } from '../../src/log/index.ts'
+import { waitFor } from '../wait-for.ts'
 import { batch, defaults, FailingDisk, openLog, storageError, temporaryDirectory } from './support.ts'
 
 const code = (expected: string): unknown => expect.objectContaining({ code: expected })
@@ -46,7 +47,7 @@ describe('createReadStream', () => {
     }
     const stream = log.createReadStream({ maxBytes: 1, highWaterMark: 25 })
     stream.read(0)
-    await vi.waitFor(() => expect(stream.readableLength).toBe(25))
+    await waitFor(() => expect(stream.readableLength).toBe(25))
     const before = taken
     await settled()
     expect(taken).toBe(before)
@@ -62,9 +63,9 @@ describe('createReadStream', () => {
     const stream = log.createReadStream({ tail: true })
     const offsets: number[] = []
     stream.on('data', (record: LogRecord) => offsets.push(record.offset))
-    await vi.waitFor(() => expect(offsets).toEqual([0, 1]))
+    await waitFor(() => expect(offsets).toEqual([0, 1]))
     await log.append([{ value: text('a') }, { value: text('b') }])
-    await vi.waitFor(() => expect(offsets).toEqual([0, 1, 2, 3]))
+    await waitFor(() => expect(offsets).toEqual([0, 1, 2, 3]))
     stream.destroy()
     await once(stream, 'close')
     await log.close()

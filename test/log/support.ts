@@ -159,15 +159,34 @@ export class FailingDisk {
   #file(inner: File, _mode: OpenMode): File {
     const guard = <T>(operation: Operation, run: () => Promise<T>): Promise<T> =>
       this.#guard(operation, inner.path, run)
+    let refusal: Error | undefined
+    const write = async (parts: readonly Uint8Array[], position: number): Promise<void> => {
+      try {
+        await guard('write', async () => {
+          if (refusal !== undefined && position > inner.size) throw refusal
+          await inner.write(parts, position)
+        })
+      } catch (error) {
+        refusal = error as Error
+        throw error
+      }
+    }
+    const dataSync = (): Promise<void> => guard('dataSync', () => inner.dataSync())
     return {
       path: inner.path,
       get size() {
         return inner.size
       },
-      write: (parts, position) => guard('write', () => inner.write(parts, position)),
+      write,
+      writeSynced: (parts, position) => {
+        const written = write(parts, position)
+        const synced = written.then(dataSync)
+        synced.catch(() => {})
+        return { written, synced, hurry: () => {} }
+      },
       read: (into, position) => guard('read', () => inner.read(into, position)),
       tryRead: (into, position) => inner.tryRead(into, position),
-      dataSync: () => guard('dataSync', () => inner.dataSync()),
+      dataSync,
       truncate: (size) => guard('truncate', () => inner.truncate(size)),
       allocate: (position, length) => guard('allocate', () => inner.allocate(position, length)),
       dropCache: (position, length) => inner.dropCache(position, length),

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { PagelogError } from '../../src/base/index.ts'
 import type { Log } from '../../src/log/index.ts'
+import type { LogState } from '../../src/log/log-state.ts'
 import { type AbortedTransaction, TransactionIndex } from '../../src/log/transaction-index.ts'
+import { abortedTransactions } from '../../src/log/transactions.ts'
 import { onEachDisk, readdir, readFile, unlink, writeFile } from './disks.ts'
 import { batch, defaults, openLog, temporaryDirectory } from './support.ts'
 import { marker, transactional } from './transaction-batches.ts'
@@ -174,5 +177,72 @@ onEachDisk('transactions', () => {
     expect(await again.abortedTransactions(0, again.logEndOffset)).toEqual(aborted.slice(0, -1))
     await again.close()
     expect((await readFile(`${directory}/leader-epoch-checkpoint`)).length).toBeGreaterThan(0)
+  })
+})
+
+describe('aborted transactions that are asked for', () => {
+  interface FakeSegment {
+    baseOffset: number
+    nextOffset: number
+    isRetired: boolean
+    path: string
+    transactionIndex: TransactionIndex
+  }
+
+  const transactions: AbortedTransaction[] = [0, 1, 2, 3].map((n) => {
+    return { producerId: 1, firstOffset: n * 10, lastOffset: n * 10 + 5 }
+  })
+  const entriesFrom = (from: number, to: number): FakeSegment => {
+    const transactionIndex = TransactionIndex.empty(1000)
+    for (const one of transactions.filter(({ lastOffset }) => lastOffset >= from && lastOffset < to)) {
+      transactionIndex.append({ ...one, lastStableOffset: one.lastOffset + 1 })
+    }
+    return { baseOffset: from, nextOffset: to, isRetired: false, path: String(from), transactionIndex }
+  }
+
+  /** Four segments; `onPin` runs when the second one is pinned. */
+  function stateOf(onPin: (state: { logStartOffset: number }, all: FakeSegment[]) => FakeSegment[]) {
+    let all = [0, 10, 20, 30].map((from) => entriesFrom(from, from + 10))
+    let isDone = false
+    const state = {
+      logStartOffset: 0,
+      context: { directory: '/log' },
+      segments: {
+        get all() {
+          return all
+        },
+        find: (offset: number) => all.findLast(({ baseOffset }) => baseOffset <= offset) ?? all[0]!,
+      },
+      pin: async (segment: FakeSegment) => {
+        await Promise.resolve()
+        if (segment.baseOffset === 10 && !isDone) {
+          isDone = true
+          all = onPin(state, all)
+        }
+        if (segment.isRetired) throw new PagelogError('PAGELOG_CLOSED', 'segment is no longer part of the log')
+      },
+      unpin: () => {},
+      refusal: () => undefined,
+      assertOpen: () => {},
+    }
+    return state as unknown as LogState
+  }
+
+  it('while compaction puts another segment in place of some are found all the same', async () => {
+    const state = stateOf((_, all) => {
+      for (const old of all.slice(1, 3)) old.isRetired = true
+      return [all[0]!, entriesFrom(10, 30), all[3]!]
+    })
+    expect(await abortedTransactions(state, 0, 40)).toEqual(transactions)
+  })
+
+  it('of offsets that are trimmed meanwhile are refused: what is known of them would not be all', async () => {
+    const state = stateOf((log, all) => {
+      for (const old of all.slice(0, 2)) old.isRetired = true
+      log.logStartOffset = 20
+      return all.slice(2)
+    })
+    await expect(abortedTransactions(state, 0, 40)).rejects.toMatchObject({ code: 'PAGELOG_OFFSET_OUT_OF_RANGE' })
+    expect(await abortedTransactions(state, 20, 40)).toEqual(transactions.slice(2))
   })
 })

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { LyingDisk, VirtualClock } from '../../src/env/index.ts'
+import { LyingDisk, memoryDisk, VirtualClock } from '../../src/env/index.ts'
 import { type Log, LogDirectory } from '../../src/log/index.ts'
 import { onEachDisk, readdir } from './disks.ts'
 import {
@@ -37,14 +37,16 @@ onEachDisk('trimBefore', () => {
       const trimming = log.trimBefore(1)
       for (let turn = 0; turn < turns; turn++) await Promise.resolve()
       const appended = log.append({ value: new Uint8Array(10) })
+      const stored = log.appendBatch(batch(), 0)
       const closing = log.close()
       for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate)
       failing.release()
-      const [trimmed, result] = await Promise.allSettled([trimming, appended])
+      const [trimmed, result, batchResult] = await Promise.allSettled([trimming, appended, stored])
       await closing
       if (trimmed.status === 'rejected') expect(trimmed.reason).toMatchObject({ code: 'PAGELOG_CLOSED' })
       expect(result).toMatchObject({ status: 'fulfilled', value: { baseOffset: 1 } })
-      expect(log.recoveryPoint).toBe(2)
+      expect(batchResult).toMatchObject({ status: 'fulfilled', value: { baseOffset: 2 } })
+      expect(log.recoveryPoint).toBe(3)
       const calls = failing.calls.length
       for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
       expect(failing.calls.length).toBe(calls)
@@ -325,4 +327,31 @@ it('a power loss at any step of a trim leaves the old start or the new one, and 
     if (isOver) expect(found.logStartOffset).toBe(4)
     await again.close()
   }
+})
+
+it('with no room for snapshots forgets producers whose batches are gone, instead of knowing them as they once were', async () => {
+  const failing = new FailingDisk(memoryDisk())
+  const path = '/data'
+  const open = () => LogDirectory.open({ env: { ...env, disk: failing.disk }, path, defaults: small })
+  const directory = await open()
+  const log = await directory.create('events', 0)
+  const appendAs = (producerId: number, baseSequence: number) =>
+    log.appendBatch(batch({ value: '.'.repeat(100), producerId, producerEpoch: 0, baseSequence }), 0)
+  for (let sequence = 0; sequence < 3; sequence++) await appendAs(1, sequence)
+  await log.flush()
+  failing.fails = (operation, at) =>
+    operation === 'replaceFile' && at.endsWith('.snapshot') ? diskFull(at) : undefined
+  for (let sequence = 3; sequence < 6; sequence++) await appendAs(1, sequence)
+  for (let sequence = 0; sequence < 4; sequence++) await appendAs(2, sequence)
+  await log.trimBefore(7)
+  expect(log.logStartOffset).toBe(7)
+  await directory.close() // without a snapshot, too
+  failing.fails = () => undefined
+  const again = await open()
+  const found = again.get('events', 0)!
+  const go = (producerId: number, baseSequence: number) =>
+    found.appendBatch(batch({ producerId, producerEpoch: 0, baseSequence }), 0)
+  expect(await go(1, 6)).toMatchObject({ baseOffset: 10 })
+  expect(await go(2, 4)).toMatchObject({ baseOffset: 11 })
+  await again.close()
 })

@@ -1,4 +1,15 @@
-import { closeSync, fstatSync, mkdtempSync, openSync, readlinkSync, rmSync, statSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -9,15 +20,18 @@ const calls = addon.fileCalls as FileCalls
 const loose = calls as unknown as Record<string, (...values: unknown[]) => unknown>
 let directory: string
 let fd: number
+let fdOfWrites: number
 
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'pagelog-file-calls-'))
   fd = openSync(join(directory, 'file'), 'w+')
   writeSync(fd, Buffer.from('0123456789'))
+  fdOfWrites = openSync(join(directory, 'writes'), 'w+')
 })
 
 afterAll(() => {
   closeSync(fd)
+  closeSync(fdOfWrites)
   rmSync(directory, { recursive: true })
 })
 
@@ -51,6 +65,80 @@ describe('file calls', () => {
   test('dropCache takes pages away, so that tryRead would wait or the kernel has kept them', async () => {
     await calls.dropCache(fd, 0, 10)
     expect([-1, 6]).toContain(calls.tryRead(fd, new Uint8Array(6), 0))
+  })
+
+  const write = (position: number, texts: string[], sync = false) => {
+    const heard: unknown[] = []
+    const over = new Promise<unknown[]>((resolve) => {
+      const done = (error: NodeJS.ErrnoException | undefined, count: number): void => {
+        heard.push(error?.code ?? count)
+        if (!sync || error !== undefined || heard.length === 2) resolve(heard)
+      }
+      calls.write(
+        fdOfWrites,
+        texts.map((text) => Buffer.from(text)),
+        position,
+        sync,
+        done,
+      )
+    })
+    return over
+  }
+
+  test('writes happen in the order of the calls, many parts, none, and again with a sync', async () => {
+    const many = Array.from({ length: 3000 }, (_, i) => String(i % 10))
+    const all = [write(0, ['aaaa']), write(2, ['bb', '', 'b']), write(5, many, true), write(9, []), write(5, ['c'])]
+    expect(await Promise.all(all)).toEqual([[4], [3], [3000, 3000], [0], [1]])
+    expect(readFileSync(join(directory, 'writes'), 'utf8')).toBe(`aabbbc${many.slice(1).join('')}`)
+  })
+
+  test('a write is heard of before its sync when there is hurry or another write, and in order', async () => {
+    for (let round = 0; round < 50; round++) {
+      const heard: string[] = []
+      const done = (name: string) => () => heard.push(name)
+      calls.write(fdOfWrites, [Buffer.from('x')], 0, true, done('a'))
+      if (round % 2 === 0) calls.hurry(fdOfWrites)
+      if (round % 5 === 0) await new Promise(setImmediate)
+      calls.write(fdOfWrites, [Buffer.from('y')], 1, false, done('b'))
+      await expect.poll(() => heard.length, { interval: 1 }).toBe(3)
+      expect(heard.filter((name) => name === 'a').length).toBe(2)
+      expect(heard.indexOf('a')).toBe(0)
+    }
+    calls.hurry(fdOfWrites)
+    calls.hurry(0x7fffffff)
+  })
+
+  test('a write that fails takes along those behind it, and the next may go on', async () => {
+    const path = join(directory, 'writes')
+    ftruncateSync(fdOfWrites, 0)
+    const heard: string[] = []
+    const readOnly = openSync(path, 'r')
+    const done = (name: string) => (error: NodeJS.ErrnoException | undefined) => heard.push(`${name} ${error?.code}`)
+    calls.write(readOnly, [Buffer.from('x')], 0, true, done('first'))
+    calls.write(readOnly, [Buffer.from('y')], 1, false, done('second'))
+    await expect.poll(() => heard.length).toBe(2)
+    calls.write(readOnly, [], 0, false, done('third'))
+    await expect.poll(() => heard.length).toBe(3)
+    expect(heard).toEqual(['first EBADF', 'second ECANCELED', 'third undefined'])
+    closeSync(readOnly)
+    expect(statSync(path).size).toBe(0)
+  })
+
+  test('refuses what is no write', () => {
+    const part = Buffer.alloc(1)
+    const done = (): void => {}
+    for (const values of [
+      ['1', [part], 0, false, done],
+      [fd, part, 0, false, done],
+      [fd, ['x'], 0, false, done],
+      [fd, [new Uint16Array(1)], 0, false, done],
+      [fd, [part], -1, false, done],
+      [fd, [part], 0, 1, done],
+      [fd, [part], 0, false],
+      [],
+    ]) {
+      expect(() => loose.write!(...values)).toThrow(/must be|out of range|takes/)
+    }
   })
 
   test('lock is exclusive between open files, and goes with the last close', () => {

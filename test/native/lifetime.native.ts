@@ -70,6 +70,7 @@ describe('an exit with calls in flight', () => {
     for (let i = 0; i < 500; i++) {
       fileCalls.dropCache(fd, 0, 1 << 20)
       fileCalls.allocate(fd, 0, 1 << 20)
+      fileCalls.write(fd, [Buffer.alloc(5000)], i * 5000, i % 250 === 0, () => {})
     }
   `
   // One pool thread: the most calls stay queued.
@@ -160,9 +161,11 @@ describe('garbage collection', () => {
         for (let i = 0; i < count; i++) {
           fileCalls.dropCache(fd, 0, 4096).then(() => settled++)
           fileCalls.allocate(1 << 30, 0, 4096).catch(() => settled++)
+          fileCalls.write(fd, [Buffer.alloc(100)], 0, false, () => settled++)
+          fileCalls.write(1 << 30, [Buffer.alloc(100)], 0, true, () => settled++)
         }
         global.gc()
-        while (settled < before + 2 * count) await new Promise(setImmediate)
+        while (settled < before + 4 * count) await new Promise(setImmediate)
         global.gc()
       }
       ;(async () => {
@@ -175,6 +178,6 @@ describe('garbage collection', () => {
     `,
       { nodeOptions: ['--expose-gc'] },
     )
-    expect(result).toEqual({ ...cleanly, output: '70000 true true\n' })
+    expect(result).toEqual({ ...cleanly, output: '140000 true true\n' })
   })
 })

@@ -1,7 +1,8 @@
 /** An open file of a disk in memory. What it holds lives in its node, which outlasts names and handles. */
-import { assert, PagelogError } from '../../base/index.ts'
-import type { File, FileRegion, OpenMode } from '../disk.ts'
+import { assert } from '../../base/index.ts'
+import type { File, FileRegion, OpenMode, SyncedWrite } from '../disk.ts'
 import { storageError } from '../node/storage-error.ts'
+import { writeThenSync } from '../write-then-sync.ts'
 import { ErrnoError } from './errno.ts'
 import { FileHolds } from './file-holds.ts'
 import { PagedBytes } from './paged-bytes.ts'
@@ -41,6 +42,8 @@ export class MemoryFile implements File {
   readonly #owner: FileOwner
   readonly #isReadOnly: boolean
   readonly #holds: FileHolds
+  /** Of the last write that was refused. */
+  #refusal: Error | undefined
 
   /** Counts as a user of `node` until it is closed. */
   constructor(path: string, node: FileNode, mode: OpenMode, owner: FileOwner) {
@@ -62,6 +65,8 @@ export class MemoryFile implements File {
     for (const part of parts) length += part.length
     return this.#change('write', length, () => {
       if (length === 0) return
+      // It was asked for when there was to be something before it.
+      if (this.#refusal !== undefined && position > this.size) throw this.#refusal
       this.#grow(position + length)
       let at = position
       for (const part of parts) {
@@ -69,6 +74,10 @@ export class MemoryFile implements File {
         at += part.length
       }
     })
+  }
+
+  writeSynced(parts: readonly Uint8Array[], position: number): SyncedWrite {
+    return writeThenSync(this, parts, position)
   }
 
   truncate(size: number): Promise<void> {
@@ -140,7 +149,8 @@ export class MemoryFile implements File {
       await this.#owner.turns.run(work, bytes)
     } catch (cause) {
       const error = storageError(what, this.path, cause)
-      if (error instanceof PagelogError && error.code === 'PAGELOG_STORAGE') this.#holds.failure ??= error
+      if (error.code === 'PAGELOG_STORAGE') this.#holds.failure ??= error
+      if (what === 'write') this.#refusal = error
       throw error
     }
   }

@@ -2,46 +2,52 @@
  * An open file and its regions. The descriptor is closed when `close` was called and nothing holds it any more: no call
  * in flight, no region; a number that Node may give to the next file or socket is never used after that.
  *
- * Writes and truncations of one file run one after the other, in call order. After a failure other than a full disk the
- * file takes no more writes or syncs: what the page cache then holds is unknown (reliability L5).
+ * Writes and truncations of one file happen one after the other, in call order (file-changes.ts). After a failure other
+ * than a full disk the file takes no more writes or syncs: what the page cache then holds is unknown (reliability L5).
  */
-import { fdatasync, close as fsClose, ftruncate, read } from 'node:fs'
+import { fdatasync, close as fsClose, read } from 'node:fs'
 import { assert, PagelogError } from '../../base/index.ts'
-import { fileCalls } from '../../native/index.ts'
-import type { File, FileRegion } from '../disk.ts'
+import { type FileCalls, fileCalls } from '../../native/index.ts'
+import type { File, FileRegion, SyncedWrite } from '../disk.ts'
+import { writeThenSync } from '../write-then-sync.ts'
+import { FileChanges, type Settled } from './file-changes.ts'
 import { finalError, storageError } from './storage-error.ts'
 import { PoolClass, type PoolSlots, poolSlots } from './thread-pool.ts'
-import { writeParts } from './write-parts.ts'
 
-type Settled = (error?: unknown) => void
+interface Waiting {
+  resolve(): void
+  reject(error: unknown): void
+}
 
 export class NodeFile implements File {
   readonly path: string
   readonly #fd: number
   readonly #slots: PoolSlots
-  #size: number
+  readonly #changes: FileChanges
   /** Calls in flight and regions: what keeps the descriptor open. */
   #holders = 0
   #regions = 0
-  #failure: PagelogError | undefined
   #readsWithoutWaiting = fileCalls !== undefined
-  /** Writes and truncations: the one running and those behind it. */
-  #changing = false
-  readonly #changes: (() => void)[] = []
   #syncing = false
-  #syncsWaiting: { resolve: () => void; reject: (error: unknown) => void }[] = []
+  #syncsWaiting: Waiting[] = []
   #closing: Promise<void> | undefined
   #allGone: (() => void) | undefined
 
-  constructor(path: string, fd: number, size: number, slots: PoolSlots = poolSlots) {
+  constructor(
+    path: string,
+    fd: number,
+    size: number,
+    outside: { slots?: PoolSlots; calls?: FileCalls | undefined } = {},
+  ) {
+    const { slots = poolSlots, calls = fileCalls } = outside
     this.path = path
     this.#fd = fd
-    this.#size = size
+    this.#changes = new FileChanges(fd, path, size, calls)
     this.#slots = slots
   }
 
   get size(): number {
-    return this.#size
+    return this.#changes.size
   }
 
   /** For calls on the descriptor within env/node; the caller holds a region meanwhile. */
@@ -51,24 +57,39 @@ export class NodeFile implements File {
 
   write(parts: readonly Uint8Array[], position: number): Promise<void> {
     assert(Number.isSafeInteger(position) && position >= 0, 'a position in a file is a whole number')
-    return this.#change((settled) => {
-      const sizeBefore = this.#size
-      writeParts({ fd: this.#fd, path: this.path, sizeBefore }, parts, position, (error, end) => {
-        if (error === undefined && end > position) this.#size = Math.max(this.#size, end)
-        settled(error)
+    return this.#change((settled) => this.#changes.write(parts, position, settled))
+  }
+
+  writeSynced(parts: readonly Uint8Array[], position: number): SyncedWrite {
+    const isPossible = this.#changes.canSync && !this.#syncing && !this.#closing && !this.#failure
+    if (!isPossible || !this.#slots.tryEnter(PoolClass.DATA_SYNC)) return writeThenSync(this, parts, position)
+    assert(Number.isSafeInteger(position) && position >= 0, 'a position in a file is a whole number')
+    this.#syncing = true
+    this.#holders++
+    let synced!: Promise<void>
+    const written = this.#change((settled) => {
+      synced = new Promise((resolve, reject) => {
+        const over = (): void => this.#synced([{ resolve, reject }])
+        const onWritten: Settled = (error) => {
+          settled(error)
+          if (error === undefined) return
+          reject(error)
+          this.#syncOver()
+          this.#letGo()
+        }
+        this.#changes.write(parts, position, onWritten, (error) => {
+          if (error) this.#failure ??= finalError('sync', this.path, error)
+          over()
+        })
       })
     })
+    synced.catch(() => {}) // whoever waits for it hears of it
+    return { written, synced, hurry: () => this.#changes.hurry() }
   }
 
   truncate(size: number): Promise<void> {
     assert(Number.isSafeInteger(size) && size >= 0, 'the size of a file is a whole number')
-    return this.#change((settled) => {
-      ftruncate(this.#fd, size, (error) => {
-        if (error) return settled(storageError('truncate', this.path, error))
-        this.#size = size
-        settled()
-      })
-    })
+    return this.#change((settled) => this.#changes.truncate(size, settled))
   }
 
   read(into: Uint8Array, position: number): Promise<number> {
@@ -93,7 +114,7 @@ export class NodeFile implements File {
       this.#readsWithoutWaiting = false
       return -1
     }
-    const expected = Math.min(into.length, Math.max(0, this.#size - position))
+    const expected = Math.min(into.length, Math.max(0, this.size - position))
     return count >= expected ? count : -1
   }
 
@@ -137,21 +158,16 @@ export class NodeFile implements File {
     return this.#closing
   }
 
-  /** Queues a change of the file; only one runs at a time. */
   #change(run: (settled: Settled) => void): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#checkWritable()
       this.#holders++
-      const start = () => {
-        // It may have failed while this one waited.
-        if (this.#failure) this.#changed(this.#failure, resolve, reject)
-        else run((error) => this.#changed(error, resolve, reject))
-      }
-      if (this.#changing) this.#changes.push(start)
-      else {
-        this.#changing = true
-        start()
-      }
+      run((error) => {
+        if (error instanceof PagelogError && error.code === 'PAGELOG_STORAGE') this.#failure ??= error
+        this.#letGo()
+        if (error === undefined) resolve()
+        else reject(error)
+      })
     })
   }
 
@@ -165,15 +181,8 @@ export class NodeFile implements File {
       const waiting = this.#syncsWaiting
       this.#syncsWaiting = []
       const synced = (error: Error | null): void => {
-        this.#slots.leave(PoolClass.DATA_SYNC)
         if (error) this.#failure ??= finalError('sync', this.path, error)
-        this.#syncing = false
-        if (this.#syncsWaiting.length > 0) this.#sync()
-        for (const { resolve, reject } of waiting) {
-          this.#letGo()
-          if (this.#failure) reject(this.#failure)
-          else resolve()
-        }
+        this.#synced(waiting)
       }
       // It may have failed while this one waited for its slot.
       if (this.#failure) synced(null)
@@ -181,14 +190,26 @@ export class NodeFile implements File {
     })
   }
 
-  #changed(error: unknown, resolve: () => void, reject: (error: unknown) => void): void {
-    if (error instanceof PagelogError && error.code === 'PAGELOG_STORAGE') this.#failure ??= error
-    const next = this.#changes.shift()
-    if (next) next()
-    else this.#changing = false
-    this.#letGo()
-    if (error === undefined) resolve()
-    else reject(error)
+  #synced(waiting: readonly Waiting[]): void {
+    this.#syncOver()
+    for (const { resolve, reject } of waiting) {
+      this.#letGo()
+      if (this.#failure) reject(this.#failure)
+      else resolve()
+    }
+  }
+
+  #syncOver(): void {
+    this.#slots.leave(PoolClass.DATA_SYNC)
+    this.#syncing = false
+    if (this.#syncsWaiting.length > 0) this.#sync()
+  }
+
+  get #failure(): PagelogError | undefined {
+    return this.#changes.failure
+  }
+  set #failure(failure: PagelogError | undefined) {
+    this.#changes.failure = failure
   }
 
   /** Reads until `into` is full or the file ends. */

@@ -32,6 +32,13 @@ export class PoolSlots {
     else this.#waiting[kind]!.push(start)
   }
 
+  /** Takes a slot that is free now; false when there is none, or others wait for one. */
+  tryEnter(kind: PoolClass): boolean {
+    if (this.#waiting[kind]!.length > 0 || !this.#admits(kind)) return false
+    this.#start(kind, () => {})
+    return true
+  }
+
   leave(kind: PoolClass): void {
     assert(this.#held[kind]! > 0, 'a pool slot was given back that nobody held')
     this.#held[kind]! -= 1

@@ -95,7 +95,7 @@ function outOfRoom(): Error {
 }
 
 /** Cuts off what came behind the old end; what was overwritten before it cannot be brought back. */
-function takeBack(target: WriteTarget, position: number, reached: number, cause: Error, done: Written): void {
+export function takeBack(target: WriteTarget, position: number, reached: number, cause: Error, done: Written): void {
   const { fd, path, sizeBefore } = target
   const failure = storageError('write', path, cause, position)
   if (position < sizeBefore && reached > position) {

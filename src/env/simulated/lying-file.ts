@@ -1,9 +1,10 @@
 /** An open file of a lying disk; it obeys the rules of a real one and dies with the power-on that it was opened in. */
 import { assert, Mutex, PagelogError } from '../../base/index.ts'
-import type { File, FileRegion, OpenMode } from '../disk.ts'
+import type { File, FileRegion, OpenMode, SyncedWrite } from '../disk.ts'
 import { ErrnoError } from '../memory/errno.ts'
 import { FileHolds } from '../memory/file-holds.ts'
 import { finalError, storageError } from '../node/storage-error.ts'
+import { writeThenSync } from '../write-then-sync.ts'
 import { type LyingDevice, type Operation, powerIsOff, ShortWriteError } from './lying-device.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { VolatileFile } from './volatile-file.ts'
@@ -18,6 +19,8 @@ export class LyingFile implements File {
   readonly #holds: FileHolds
   /** Writes and truncations happen in the order of the calls. */
   readonly #changes = new Mutex()
+  /** Of the last write that was refused. */
+  #refusal: PagelogError | undefined
   #syncing: Promise<void> | undefined
   #nextSync: Promise<void> | undefined
 
@@ -46,6 +49,8 @@ export class LyingFile implements File {
       this.#changes.run(async () => {
         if (length === 0) return
         const sizeBefore = this.size
+        // It was asked for when there was to be something before it.
+        if (this.#refusal !== undefined && position > sizeBefore) throw this.#refusal
         const operation: Operation<void> = {
           operation: 'write',
           path: this.path,
@@ -54,9 +59,18 @@ export class LyingFile implements File {
           run: () => this.#put(parts, position, length),
           runPart: (random) => this.#put(parts, position, random.below(length)),
         }
-        await this.#change('write', operation).catch((error: unknown) => this.#takeBack(error, sizeBefore))
+        try {
+          await this.#change('write', operation).catch((error: unknown) => this.#takeBack(error, sizeBefore))
+        } catch (error) {
+          this.#refusal = error as PagelogError
+          throw error
+        }
       }),
     )
+  }
+
+  writeSynced(parts: readonly Uint8Array[], position: number): SyncedWrite {
+    return writeThenSync(this, parts, position)
   }
 
   async truncate(size: number): Promise<void> {

@@ -42,6 +42,8 @@ export class CleanedSegmentWriter {
   #buffered = 0
   #written = 0
   #synced = 0
+  /** The sync that goes on while more is written. */
+  #syncing: Promise<void> | undefined
   #file: File | undefined
   #size = 0
   #nextOffset: number
@@ -97,14 +99,18 @@ export class CleanedSegmentWriter {
   /** Writes and syncs everything. */
   async finish(aborted: readonly TransactionEntry[]): Promise<CleanedSegment> {
     await this.#flush()
+    await this.#syncing
     await this.#file!.dataSync()
     await this.#file!.close()
     this.#timeIndex.append(this.#maxTimestamp, this.#maxTimestampOffset)
     const transactions = TransactionIndex.empty(this.#settings.segmentIndexBytes)
     for (const entry of aborted) transactions.append(entry)
-    await this.#save('.index', this.#offsetIndex.content)
-    await this.#save('.timeindex', this.#timeIndex.content)
-    await this.#save('.txnindex', transactions.content)
+    const saved = await Promise.allSettled([
+      this.#save('.index', this.#offsetIndex.content),
+      this.#save('.timeindex', this.#timeIndex.content),
+      this.#save('.txnindex', transactions.content),
+    ])
+    for (const one of saved) if (one.status === 'rejected') throw one.reason
     return {
       baseOffset: this.#baseOffset,
       size: this.#size,
@@ -117,6 +123,7 @@ export class CleanedSegmentWriter {
 
   /** Closes and removes what there is of it. */
   async discard(): Promise<void> {
+    await this.#syncing?.catch(() => {})
     await this.#file?.close()
     for (const suffix of ['.log', ...SEGMENT_SIDE_SUFFIXES]) await this.#disk.unlink(this.#pathOf(suffix))
   }
@@ -151,7 +158,9 @@ export class CleanedSegmentWriter {
     await this.#file!.write([bytes], this.#written)
     this.#written += bytes.length
     if (this.#written - this.#synced < UNSYNCED_BYTES_MAX) return
-    await this.#file!.dataSync()
+    await this.#syncing // one that failed is the last
+    this.#syncing = this.#file!.dataSync()
+    this.#syncing.catch(() => {}) // met where it is awaited
     this.#synced = this.#written
   }
 

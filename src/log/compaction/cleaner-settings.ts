@@ -1,5 +1,6 @@
 /** The settings of a log directory's cleaner, with Kafka's names, defaults and bounds. */
-import type { SettingsOf } from '../../base/index.ts'
+import { defaultsOf, type SettingsOf } from '../../base/index.ts'
+import { DECOMPRESSED_BATCH_BYTES_MAX } from '../../record/index.ts'
 
 export const cleanerSettings = {
   cleanerEnable: {
@@ -53,6 +54,13 @@ export const cleanerSettings = {
     max: Number.MAX_VALUE,
     doc: 'Most bytes a second that compaction reads and writes together.',
   },
+  decompressedBatchMaxBytes: {
+    name: 'pagelog.decompressed.batch.max.bytes',
+    type: 'int',
+    default: DECOMPRESSED_BATCH_BYTES_MAX,
+    min: 1048576,
+    doc: 'A batch whose records decompress to more is refused with MESSAGE_TOO_LARGE by a broker, and all that are checked at the same time take no more together. For who reads a log in the process it is PAGELOG_TOO_LARGE, and compaction leaves it as it is.',
+  },
 } as const
 
 export type CleanerSettings = SettingsOf<typeof cleanerSettings>
@@ -64,15 +72,18 @@ export interface CompactionLimits {
   readonly loadFactor: number
   /** Infinity: no limit. */
   readonly bytesPerSecond: number
+  /** Of one batch: pagelog.decompressed.batch.max.bytes. */
+  readonly decompressedBytesMax: number
 }
 
-export function compactionLimitsOf(settings: CleanerSettings): CompactionLimits {
+export function compactionLimitsOf(settings: CleanerSettings = defaultsOf(cleanerSettings)): CompactionLimits {
   const threads = Math.max(1, settings.cleanerThreads)
   const rate = settings.cleanerIoMaxBytesPerSecond
   return {
     dedupeBufferBytes: Math.max(1048576, Math.floor(settings.cleanerDedupeBufferSize / threads)),
     ioBufferBytes: Math.max(8192, Math.floor(settings.cleanerIoBufferSize / threads / 2)),
     loadFactor: settings.cleanerIoBufferLoadFactor,
+    decompressedBytesMax: settings.decompressedBatchMaxBytes,
     bytesPerSecond: rate === Number.MAX_VALUE ? Number.POSITIVE_INFINITY : rate / threads,
   }
 }

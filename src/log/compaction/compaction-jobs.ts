@@ -12,7 +12,7 @@ import { Compression, compression, isControl, lastOffset, RecordCursor, recordCo
 import { segmentFileName } from '../file-names.ts'
 import { BatchRewriter, type RewriteCounts, type RewriteRules } from './batch-rewriter.ts'
 import { type CleanedSegment, CleanedSegmentWriter, type CleanedSettings } from './cleaned-segment.ts'
-import { CompressedBatches } from './compressed-batches.ts'
+import { CompressedBatches, type CompressionRules } from './compressed-batches.ts'
 import { OffsetMap, type OffsetMapMemory, STAGED_MAX } from './offset-map.ts'
 import { readFailure } from './read-failure.ts'
 import { StoredBatches } from './stored-batches.ts'
@@ -34,6 +34,7 @@ export interface JobBasics {
   /** Of the read buffer, and of the write buffer. */
   readonly bufferBytes: number
   readonly bytesPerSecond: number
+  readonly compression: CompressionRules
 }
 
 export interface FillMapInput extends JobBasics {
@@ -54,7 +55,7 @@ export interface FillMapOutput {
 
 export async function fillMap(input: FillMapInput, env: JobEnv): Promise<FillMapOutput> {
   const map = new OffsetMap(input.map)
-  const compressed = new CompressedBatches()
+  const compressed = new CompressedBatches(input.compression)
   const filler = new MapFiller(map, new Transactions(input.transactions), compressed, input)
   const throttle = new Throttle(env, input.bytesPerSecond)
   let buffer: Uint8Array = new Uint8Array(input.bufferBytes)
@@ -176,7 +177,7 @@ export interface RewriteOutput extends RewriteCounts {
 export async function rewrite(input: RewriteInput, env: JobEnv): Promise<RewriteOutput> {
   const throttle = new Throttle(env, input.bytesPerSecond)
   const transactions = new Transactions(input.transactions)
-  const compressed = new CompressedBatches()
+  const compressed = new CompressedBatches(input.compression)
   const rewriter = new BatchRewriter(new OffsetMap(input.map), transactions, input.rules, compressed)
   const given = { disk: env.disk, directory: input.directory, throttle }
   const writer = new CleanedSegmentWriter(given, input.segments[0]!.baseOffset, input.settings, input.bufferBytes)

@@ -22,6 +22,7 @@ import type { CompactionLimits } from './cleaner-settings.ts'
 import type { FillMapInput, FillMapOutput, JobBasics, RewriteInput, RewriteOutput } from './compaction-jobs.ts'
 import { type CompactionPlan, groupSegments, mustSealActive, planCompaction } from './compaction-plan.ts'
 import { type CompactionCounts, type CompactionReport, noCounts } from './compaction-report.ts'
+import { levelsOf } from './compressed-batches.ts'
 import { type HashSecret, secretOf } from './key-hash.ts'
 import { allocateOffsetMap } from './offset-map.ts'
 import { readFailure } from './read-failure.ts'
@@ -201,6 +202,10 @@ export class Compactor {
       transactions: { coming, aborted: [], committed: [] },
       bufferBytes: limits.ioBufferBytes,
       bytesPerSecond: limits.bytesPerSecond,
+      compression: {
+        decompressedBytesMax: limits.decompressedBytesMax,
+        levels: levelsOf(this.#state.context.settings),
+      },
     }
   }
 

@@ -1,6 +1,7 @@
 /**
- * Compressed batches for compaction's jobs: opened, and closed again in the codec that they had (at its usual level,
- * since a batch does not say which one it had). Nothing is held but one batch, of DECOMPRESSED_BATCH_BYTES_MAX at most.
+ * Compressed batches for compaction's jobs: opened, and closed again in the codec that they had (at the level that the
+ * log is configured for, since a batch does not say which one it had). Nothing is held but one batch, of
+ * pagelog.decompressed.batch.max.bytes at most.
  *
  * One that cannot be opened stays closed: its codec is not to be had here, it holds more, or its producer made it wrong
  * and nobody looked. It is no damage of the log: its CRC was checked.
@@ -11,16 +12,36 @@ import {
   Compression,
   compressBatch,
   compression,
-  DECOMPRESSED_BATCH_BYTES_MAX,
   decompressBatch,
   loadCodec,
   RecordCursor,
 } from '../../record/index.ts'
+import type { LogSettings } from '../log-settings.ts'
+
+export interface CompressionRules {
+  readonly decompressedBytesMax: number
+  /** By the number of the codec; its usual one without. */
+  readonly levels: readonly (number | undefined)[]
+}
+
+/** What the settings of a log say. */
+export function levelsOf(settings: LogSettings): (number | undefined)[] {
+  const levels: (number | undefined)[] = []
+  levels[Compression.GZIP] = settings.compressionGzipLevel
+  levels[Compression.LZ4] = settings.compressionLz4Level
+  levels[Compression.ZSTD] = settings.compressionZstdLevel
+  return levels
+}
 
 export class CompressedBatches {
+  readonly #rules: CompressionRules
   /** By number; null where this process cannot have it. */
   readonly #codecs: (Codec | null | undefined)[] = []
   readonly #cursor = new RecordCursor()
+
+  constructor(rules: CompressionRules) {
+    this.#rules = rules
+  }
 
   /** False: `load` comes first. */
   isReady(bytes: Uint8Array, at: number): boolean {
@@ -41,7 +62,7 @@ export class CompressedBatches {
     const codec = this.#codecs[compression(bytes, at)]
     if (!codec) return undefined
     try {
-      const plain = decompressBatch(bytes.subarray(at, at + size), codec, DECOMPRESSED_BATCH_BYTES_MAX)
+      const plain = decompressBatch(bytes.subarray(at, at + size), codec, this.#rules.decompressedBytesMax)
       const cursor = this.#cursor
       cursor.reset(plain, 0)
       while (cursor.next()) {} // throws where a record is not one
@@ -54,7 +75,7 @@ export class CompressedBatches {
 
   /** An uncompressed batch in the codec of this number, which `open` has had. */
   close(plain: Uint8Array, codec: number): Uint8Array {
-    return compressBatch(plain, this.#codecs[codec]!)
+    return compressBatch(plain, this.#codecs[codec]!, this.#rules.levels[codec])
   }
 }
 

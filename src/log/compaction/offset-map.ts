@@ -2,16 +2,17 @@
  * The newest offset of each key in the dirty part of a log, in shared memory, so that the jobs of a compaction can run
  * in any thread. Bounded: when it is full, the compaction works on what it has seen and goes on from there next time.
  *
- *   slots: open addressing, five int32s each: 128 bits of the key's hash | offset less `baseOffset`, plus 1; 0 is free
+ *   slots: open addressing, four int32s each: 96 bits of the key's hash | offset less `baseOffset`, plus 1; 0 is free
  *   superseded: one bit an offset of the dirty part: a newer record with its key was seen, or it has no key
  *
  * The bits spare the second pass the look-up (and its cache miss) for every dirty record; only the clean part asks the
- * slots. Nearly every look-up there misses the caches, so keys are staged and put by the dozen: the processor then waits
- * for their slots together. One writer at a time; others read after its job has ended.
+ * slots. The other 32 bits of the hash say where the search for a slot begins. A slot is never in two cache lines, and
+ * nearly every look-up is a miss of the caches: keys are put by the dozen, so that the processor waits for their slots
+ * together. One writer at a time; others read after its job has ended.
  */
 import { type HashSecret, hashed, hashKey } from './key-hash.ts'
 
-const SLOT_WORDS = 5
+const SLOT_WORDS = 4
 const SLOT_BYTES = SLOT_WORDS * 4
 const TWO_32 = 0x1_0000_0000
 /** Of the memory of the slots: what the bits may take beside it. */
@@ -68,8 +69,8 @@ export class OffsetMap {
   readonly #secret: HashSecret
   #count = 0
   /**
-   * Of each staged record its hash and its offset. One int32 more, since loads whose value goes nowhere are left out by
-   * the compiler.
+   * Of each staged record its hash (the last int32: the slot where its search begins) and its offset. One int32 more, since
+   * loads whose value goes nowhere are left out by the compiler.
    */
   readonly #staged = new Int32Array(4 * STAGED_MAX + 1)
   readonly #stagedOffsets = new Float64Array(STAGED_MAX)
@@ -114,7 +115,7 @@ export class OffsetMap {
     staged[4 * index] = hashed[0]!
     staged[4 * index + 1] = hashed[1]!
     staged[4 * index + 2] = hashed[2]!
-    staged[4 * index + 3] = hashed[3]!
+    staged[4 * index + 3] = this.#home(hashed[3]!)
     this.#stagedOffsets[index] = offset
   }
 
@@ -125,10 +126,7 @@ export class OffsetMap {
     const slots = this.#slots
     this.#stagedCount = 0
     let touched = 0
-    for (let index = 0; index < count; index++) {
-      const at = this.#home(staged[4 * index]!)
-      touched ^= slots[at]! ^ slots[at + 4]! // a slot may lie in two cache lines
-    }
+    for (let index = 0; index < count; index++) touched ^= slots[staged[4 * index + 3]! * SLOT_WORDS]!
     staged[4 * STAGED_MAX] = touched
     for (let index = 0; index < count; index++) if (!this.#put(index)) return index
     return count
@@ -141,19 +139,17 @@ export class OffsetMap {
     const h0 = staged[4 * index]!
     const h1 = staged[4 * index + 1]!
     const h2 = staged[4 * index + 2]!
-    const h3 = staged[4 * index + 3]!
-    const at = this.#find(h0, h1, h2, h3)
+    const at = this.#find(h0, h1, h2, staged[4 * index + 3]!)
     const slots = this.#slots
-    const before = slots[at + 4]! >>> 0
+    const before = slots[at + 3]! >>> 0
     if (before === 0) {
       if (this.#count >= this.#countMax) return false
       this.#count++
       slots[at] = h0
       slots[at + 1] = h1
       slots[at + 2] = h2
-      slots[at + 3] = h3
     } else this.#supersede(before - 1)
-    slots[at + 4] = offset - this.#baseOffset + 1
+    slots[at + 3] = offset - this.#baseOffset + 1
     return true
   }
 
@@ -167,7 +163,7 @@ export class OffsetMap {
   /** Of a record before the dirty part: whether that has its key. */
   has(bytes: Uint8Array, keyStart: number, keyLength: number): boolean {
     hashKey(bytes, keyStart, keyLength, this.#secret)
-    return this.#slots[this.#find(hashed[0]!, hashed[1]!, hashed[2]!, hashed[3]!) + 4] !== 0
+    return this.#slots[this.#find(hashed[0]!, hashed[1]!, hashed[2]!, this.#home(hashed[3]!)) + 3] !== 0
   }
 
   /** Of a record of the dirty part that was seen: whether a newer one was seen too. */
@@ -185,18 +181,17 @@ export class OffsetMap {
     this.#superseded[word] = this.#superseded[word]! | (1 << (bit & 31))
   }
 
-  /** Where the search for a slot begins. */
-  #home(h0: number): number {
-    return Math.floor(((h0 >>> 0) * this.#capacity) / TWO_32) * SLOT_WORDS
+  #home(bits: number): number {
+    return Math.floor(((bits >>> 0) * this.#capacity) / TWO_32)
   }
 
   /** Where the slot of the key with this hash, or the free one for it, begins. */
-  #find(h0: number, h1: number, h2: number, h3: number): number {
+  #find(h0: number, h1: number, h2: number, home: number): number {
     const slots = this.#slots
     const end = this.#capacity * SLOT_WORDS
-    let at = this.#home(h0)
-    while (slots[at + 4] !== 0) {
-      if (slots[at] === h0 && slots[at + 1] === h1 && slots[at + 2] === h2 && slots[at + 3] === h3) return at
+    let at = home * SLOT_WORDS
+    while (slots[at + 3] !== 0) {
+      if (slots[at] === h0 && slots[at + 1] === h1 && slots[at + 2] === h2) return at
       at += SLOT_WORDS
       if (at === end) at = 0
     }

@@ -82,11 +82,13 @@ async function loaded(state: LogState, cleaned: CleanedSegment): Promise<Segment
   const bytesMax = settings.segmentIndexBytes
   const segment = Segment.listed(state.context, baseOffset, size, nextOffset)
   segment.pins = 1
-  segment.offsetIndex = offsets && OffsetIndex.load(baseOffset, bytesMax, offsets, size)
-  segment.timeIndex = times && TimeIndex.load(baseOffset, bytesMax, times)
-  segment.transactionIndex = transactions && TransactionIndex.load(bytesMax, transactions, baseOffset, nextOffset)
+  const indexes = {
+    offsets: offsets && OffsetIndex.load(baseOffset, bytesMax, offsets, size),
+    times: times && TimeIndex.load(baseOffset, bytesMax, times),
+    transactions: transactions && TransactionIndex.load(bytesMax, transactions, baseOffset, nextOffset),
+  }
   const logPath = `${directory}/${segmentFileName(baseOffset, '.log')}${CLEANED_SUFFIX}`
-  segment.adopt(await disk.open(logPath, 'write'), cleaned)
+  segment.adopt(await disk.open(logPath, 'write'), indexes, cleaned)
   if (!segment.isLoaded) await segment.rebuildIndexes()
   return segment
 }

@@ -91,7 +91,7 @@ export class StoredBatches {
     await this.#throttle.take(wanted)
     let count: number
     try {
-      count = await this.#file.read(this.bytes.subarray(kept, kept + wanted), this.#end)
+      count = await this.#readInto(this.bytes.subarray(kept, kept + wanted))
     } catch (error) {
       // What cannot be read is as good as damaged; the directory goes on.
       if (hasCode(error, 'PAGELOG_STORAGE')) throw this.#damaged('it cannot be read', error)
@@ -100,6 +100,17 @@ export class StoredBatches {
     this.#end += count
     this.bytesRead += count
     if (count < wanted) throw this.#damaged('file is shorter than its segment')
+  }
+
+  /**
+   * What the page cache has is taken in place: beside appends that keep the thread pool busy a job would wait for its turn
+   * there longer than for its bytes. Then whoever shares this thread has a turn.
+   */
+  async #readInto(into: Uint8Array): Promise<number> {
+    const count = this.#file.tryRead(into, this.#end)
+    if (count < into.length) return await this.#file.read(into, this.#end)
+    await new Promise<void>((resolve) => this.#env.clock.soon(resolve))
+    return count
   }
 
   #grow(size: number): void {
