@@ -132,7 +132,7 @@ export class BatchUnpacker {
 
   /** Starts a job whose result the application waits for. */
   unpackWanted(part: PackedPart): UnpackJob {
-    return this.#start(part, this.#options.bytesMax, 0)
+    return this.#start(part, this.#options.bytesMax)
   }
 
   /** The job's result has been taken, or is not wanted any more. */

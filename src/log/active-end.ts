@@ -29,13 +29,16 @@ export async function readActiveEnd(opening: Opening, segments: readonly Segment
 
 /**
  * After an unclean shutdown: the end of the active segment when that is the recovery point, so that there is nothing to
- * recover. Undefined when there is, or may be.
+ * recover. Undefined when there is, or may be; also without a snapshot there, which comes last when a log is closed: its
+ * index files may be of an earlier time.
  */
 export async function endAtRecoveryPoint(opening: Opening, active: Segment): Promise<SegmentEnd | undefined> {
-  if (active.size === 0 || opening.recoveryPoint <= active.baseOffset) return undefined
+  const { recoveryPoint, snapshots } = opening
+  if (active.size === 0 || recoveryPoint <= active.baseOffset) return undefined
+  if (!snapshots.offsets.includes(recoveryPoint)) return undefined
   try {
     const end = await endByIndex(opening, active)
-    return end?.nextOffset === opening.recoveryPoint ? end : undefined
+    return end?.nextOffset === recoveryPoint ? end : undefined
   } catch (error) {
     if (hasCode(error, 'PAGELOG_CORRUPT')) return undefined
     throw error

@@ -445,6 +445,12 @@ export class Appender {
   async #roll(baseOffset: number): Promise<void> {
     const state = this.#state
     const sealed = state.segments.active
+    if (sealed.hasOutdatedFiles) {
+      // Those of the last segment are looked at twice at open, those of others are believed: they come before the next.
+      await sealed.saveIndexes()
+      state.hasUnsyncedNames = true
+      await this.#flusher.flush(baseOffset)
+    }
     const create = (): Promise<Segment> => Segment.create(state.context, baseOffset)
     const { share } = state.context
     const segment = await (share === undefined ? create() : share.cache.within(create)).finally(() => {

@@ -459,7 +459,9 @@ export class Log {
     if (!clean || state.failure !== undefined) return
     const { segments, snapshots, logEndOffset } = state
     if (segments.active.hasUnsavedIndexes) await segments.active.saveIndexes()
-    // With it the next open replays nothing.
+    if (segments.active.hasUnsyncedIndexes) state.hasUnsyncedNames = true
+    await this.#flusher.flush(logEndOffset)
+    // With it the next open replays nothing, and believes the index files of the last segment: it comes after them.
     if (!snapshots.offsets.includes(logEndOffset)) await snapshots.take(logEndOffset, encodeSnapshot(state.producers))
     await snapshots.removeStray((offset) => segments.all.some((segment) => segment.baseOffset === offset))
     // A log that is as it was opened is on the device.

@@ -39,6 +39,8 @@ export class SegmentIndexes {
   #countedBytes = 0
   /** Of the batches that the files cover; -1 when there are none or they are out of date. */
   #savedSize = -1
+  /** Files of earlier batches may be on disk, of whatever age. */
+  mayHaveFiles = false
 
   constructor(context: SegmentContext, baseOffset: number, file: SegmentFile) {
     this.#context = context
@@ -192,7 +194,15 @@ export class SegmentIndexes {
   async saveTransactions(): Promise<void> {
     const { transactions } = this
     if (transactions === undefined || this.#file.isRetired) return
-    await this.#file.named(() => this.#write('.txnindex', transactions.content))
+    await this.#file.named(() => this.#writeTransactions(transactions.content))
+  }
+
+  /** Other than those of the others, the lack of an entry is not noticed: it is there whole, or as it was. */
+  async #writeTransactions(content: Uint8Array): Promise<void> {
+    if (content.length === 0) return await this.#write('.txnindex', content)
+    this.mayHaveFiles = true
+    await this.#context.disk.replaceFile(this.#pathOf('.txnindex'), content.slice())
+    this.#unsynced = this.#unsynced.filter((suffix) => suffix !== '.txnindex')
   }
 
   /** Removes the files. */
@@ -213,6 +223,7 @@ export class SegmentIndexes {
   }
 
   async #write(suffix: string, content: Uint8Array): Promise<void> {
+    this.mayHaveFiles = true
     await writeIndexFile(this.#context.disk, this.#pathOf(suffix), content)
     if (!this.#unsynced.includes(suffix)) this.#unsynced = [...this.#unsynced, suffix]
   }

@@ -103,6 +103,7 @@ export class Segment {
     segment.size = size
     segment.nextOffset = size === 0 ? baseOffset : nextOffset
     segment.#hasTimes = size === 0
+    segment.#indexes.mayHaveFiles = true
     return segment
   }
 
@@ -201,6 +202,10 @@ export class Segment {
   /** Unloaded, the indexes would have to be built anew. */
   get hasUnsavedIndexes(): boolean {
     return this.#indexes.isUnsaved(this.size)
+  }
+  /** Its index files may be those of fewer batches. */
+  get hasOutdatedFiles(): boolean {
+    return this.#indexes.mayHaveFiles && this.hasUnsavedIndexes
   }
 
   /** The log has given it up: it is found no more, only what has it open already goes on reading. */

@@ -31,7 +31,9 @@ const answers = {
     return { bootstrap: broker.bootstrap }
   },
   async consumer({ bootstrap }) {
-    consumer = new Consumer({ bootstrap, fetchMaxWaitMs: 50, fetchMaxBytes: 1 << 20, maxPartitionFetchBytes: 1 << 20 })
+    const oneMiB = 1 << 20
+    const fetches = { fetchMaxBytes: oneMiB, maxPartitionFetchBytes: oneMiB, prefetchBytes: 8 * oneMiB }
+    consumer = new Consumer({ bootstrap, fetchMaxWaitMs: 50, ...fetches })
     consumer.assign([{ topic: 't', partition: 0, offset: 0 }])
     return {}
   },

@@ -5,7 +5,7 @@
  */
 import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Child, runToEnd } from '../../bench/process/children.ts'
@@ -91,12 +91,19 @@ test.each([
   },
 )
 
+/** The package is compiled where there is no binary of it; the headers of Node are mostly beside it. */
+function headersOfThisNode(): Record<string, string> {
+  const prefix = dirname(dirname(process.execPath))
+  const areHere = process.env.npm_config_nodedir === undefined && existsSync(join(prefix, 'include/node/node_api.h'))
+  return areHere ? { npm_config_nodedir: prefix } : {}
+}
+
 test('this Node passes them with the package zstd-napi', { timeout: 8 * MINUTES }, async () => {
   const pinned = fileURLToPath(new URL('zstd/package.json', import.meta.url))
   const installed = await made('zstd-napi', [pinned], async (directory) => {
     copyFileSync(pinned, join(directory, 'package.json'))
     const args = ['install', '--no-package-lock', '--no-audit', '--no-fund', '--loglevel=error']
-    await runToEnd('npm (fetching zstd-napi)', { command: 'npm', args, cwd: directory })
+    await runToEnd('npm (fetching zstd-napi)', { command: 'npm', args, cwd: directory, env: headersOfThisNode() })
   })
   const copy = join(scratch, 'program/pagelog')
   mkdirSync(copy, { recursive: true })
