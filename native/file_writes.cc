@@ -24,6 +24,9 @@ namespace {
 
 struct Write;
 
+// The count of a write that was not tried, because one before it has failed.
+constexpr int64_t kGivenBack = -1;
+
 // What the event loop hears of a write.
 struct Word {
   Write* write = nullptr;
@@ -75,7 +78,7 @@ class FileWrites {
   // In the pool.
   void run() noexcept;
   int put(Write* write) noexcept;
-  bool leave(Write* write, int error) noexcept;
+  void leave(Write* write, int error) noexcept;
   void tell(Word* word) noexcept;
 
   PendingWrites* const owner_;
@@ -157,8 +160,7 @@ void FileWrites::run() noexcept {
       tell(&write->written);
       continue;
     }
-    const bool tells = leave(write, error);
-    if (tells) tell(&write->written);
+    leave(write, error);
     if (!syncs) return;
     // Never repeated, whatever it answers.
     const int sync_error = fdatasync(fd_) == 0 ? 0 : errno;
@@ -177,15 +179,16 @@ void FileWrites::run() noexcept {
 }
 
 // The end of this stay's writing, after a failure or before a sync: what comes next need not wait for the device,
-// another thread writes it. Whether the event loop has to hear of the write now.
-bool FileWrites::leave(Write* write, int error) noexcept {
+// another thread writes it. If the event loop has to hear of the write now it does so before that thread can begin: of the
+// writes of a file it hears in their order.
+void FileWrites::leave(Write* write, int error) noexcept {
   const std::lock_guard<std::mutex> lock(mutex_);
   is_writing_ = false;
   has_failed_ = error != 0;
   write->is_written = error == 0;
   const bool tells = error != 0 || write->is_told || !queued_.empty();
   if (tells && untold_ == write) untold_ = nullptr;
-  return tells;
+  if (tells) tell(&write->written);
 }
 
 int FileWrites::put(Write* write) noexcept {
@@ -239,7 +242,10 @@ void FileWrites::hear(napi_env env, const Word& word) {
   if (owner->on_their_way_ == 0) napi_unref_threadsafe_function(env, owner->bell_);
   if (on_their_way_ == 0 && stays_ == 0) owner->files_.erase(fd_);
   call_done(env, word);
-  for (Write* const one : void_ones) call_done(env, Word{one, ECANCELED, true, false});
+  for (Write* const one : void_ones) {
+    one->count = kGivenBack;
+    call_done(env, Word{one, ECANCELED, true, false});
+  }
 }
 
 void FileWrites::call_done(napi_env env, const Word& word) {
@@ -257,7 +263,11 @@ void FileWrites::call_done(napi_env env, const Word& word) {
     napi_delete_reference(env, word.write->done);
     delete word.write;
   }
-  if (is_ready && arguments[0] != nullptr) napi_call_function(env, receiver, done, 2, arguments, nullptr);
+  if (is_ready && arguments[0] != nullptr && napi_call_function(env, receiver, done, 2, arguments, nullptr) != napi_ok) {
+    // Thrown by what was called: as from any callback of the event loop, nobody is there to catch it.
+    napi_value exception = nullptr;
+    if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
+  }
   napi_close_handle_scope(env, scope);
 }
 

@@ -15,7 +15,7 @@ namespace pagelog {
 // file or `hurry` is called. `count`: bytes that the kernel has taken.
 //
 // A failed write takes along those that follow it until its `done` is called: they leave no byte and are answered with
-// ECANCELED. Whoever is told cuts the file back before writing again.
+// ECANCELED and a count of -1. Whoever is told cuts the file back before writing again.
 Napi::Value write_call(const Napi::CallbackInfo& info);
 
 // hurry(fd): the `done` of what is written, or is being written, need not wait for a sync.

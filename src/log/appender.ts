@@ -261,6 +261,8 @@ export class Appender {
       }
     } catch (error) {
       await this.#fail(error)
+      // In one go with the end of the pump: whoever is refused may append again at once, and has to wake another.
+      this.#voidQueue(error as Error)
     } finally {
       this.#pumping = undefined
     }
@@ -372,7 +374,7 @@ export class Appender {
     this.#inFlight.landed(this.#land)
   }
 
-  /** Nothing of what is in flight or queued is appended. */
+  /** Nothing of what is in flight is appended; `#voidQueue` follows. */
   async #fail(error: unknown): Promise<void> {
     this.#answer()
     surfaceInvariant(error)
@@ -381,11 +383,11 @@ export class Appender {
     const { directory } = this.#state.context
     if (!hasCode(error, 'PAGELOG_DISK_FULL')) this.#state.fail(error as Error)
     else publish(channels.diskFull, () => ({ directory, error: error as Error }))
-    this.#voidQueue(error as Error)
   }
 
   /** What the kernel took of a write before the disk was full is cut off again: no power loss must bring it back. */
   async #refuse(segment: Segment, error: unknown): Promise<never> {
+    if (!hasCode(error, 'PAGELOG_DISK_FULL')) this.#state.fail(error as Error)
     await this.#inFlight.settle()
     if (hasCode(error, 'PAGELOG_DISK_FULL')) {
       await this.#flusher.exclusive(async () => {

@@ -137,6 +137,12 @@ export class SegmentIndexes {
     this.transactions = index
   }
 
+  /** The log was cut: what ended at or beyond `endOffset` is as if it had never been. */
+  truncateTransactions(endOffset: number): void {
+    this.transactions?.truncate(endOffset)
+    this.#lateAborts = this.#lateAborts.filter((transaction) => transaction.lastOffset < endOffset)
+  }
+
   /** Tells the cache what they take now. */
   count(): void {
     const bytes = this.#file.isOpen ? this.memoryBytes : 0
@@ -182,7 +188,7 @@ export class SegmentIndexes {
         await this.#write('.index', offsets.content)
         await this.#write('.timeindex', times.content)
       })
-      await this.saveTransactions()
+      await this.#saveTransactions()
       this.#savedSize = size
     } catch (error) {
       if (!hasCode(error, 'PAGELOG_DISK_FULL')) throw error
@@ -191,7 +197,11 @@ export class SegmentIndexes {
   }
 
   /** Writes the transaction index, also when it is empty: without a file it would be unknown. */
-  async saveTransactions(): Promise<void> {
+  saveTransactions(): Promise<void> {
+    return this.#writes.run(() => this.#saveTransactions())
+  }
+
+  async #saveTransactions(): Promise<void> {
     const { transactions } = this
     if (transactions === undefined || this.#file.isRetired) return
     await this.#file.named(() => this.#writeTransactions(transactions.content))

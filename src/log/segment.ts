@@ -354,7 +354,7 @@ export class Segment {
     this.maxTimestampOffset = kept.maxTimestampOffset
     this.#firstTimestamp = kept.#firstTimestamp
     this.#hasTimes = true
-    this.transactionIndex?.truncate(kept.nextOffset)
+    this.#indexes.truncateTransactions(kept.nextOffset)
     this.#indexes.take(kept.#indexes)
     await this.#indexes.remove()
     const file = await this.openFile()

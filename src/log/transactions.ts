@@ -63,21 +63,27 @@ async function collectFrom(
     throw error
   }
   try {
-    const index = segment.transactionIndex ?? (await build(state, segment))
+    const index = await transactionIndexOf(state, segment)
     return index.collect(range.from, range.to, into)
   } finally {
     state.unpin(segment)
   }
 }
 
-async function build(state: LogState, segment: Segment): Promise<TransactionIndex> {
+/** Of a pinned segment, built by a walk over it when it is unknown. */
+export async function transactionIndexOf(state: LogState, segment: Segment): Promise<TransactionIndex> {
   const { context, segments, snapshots, logger } = state
-  const { nextOffset } = segment
-  logger.warn({ path: segment.path }, 'transaction index is missing or damaged: building it')
-  const index = await buildTransactionIndex({ context, segments: segments.all }, snapshots, segment, nextOffset)
-  if (segment.transactionIndex !== undefined) return segment.transactionIndex // somebody else was faster
-  segment.setTransactionIndex(index, nextOffset)
-  // The active one is written when it is sealed.
-  if (segment !== segments.active) await segment.saveTransactionIndex()
-  return index
+  for (;;) {
+    if (segment.transactionIndex !== undefined) return segment.transactionIndex
+    logger.warn({ path: segment.path }, 'transaction index is missing or damaged: building it')
+    const { cuts } = state
+    const { nextOffset } = segment
+    const index = await buildTransactionIndex({ context, segments: segments.all }, snapshots, segment, nextOffset)
+    // Somebody else was faster, or what was walked over has been cut meanwhile.
+    if (segment.transactionIndex !== undefined || cuts !== state.cuts) continue
+    segment.setTransactionIndex(index, nextOffset)
+    // The active one is written when it is sealed.
+    if (segment !== segments.active) await segment.saveTransactionIndex()
+    return index
+  }
 }

@@ -38,7 +38,7 @@ export interface FileCalls {
    * Writes all of `parts`, in the pool; they must not change until then. Writes on the same descriptor happen one after the
    * other, without a turn of the event loop between them. `done` is called when the kernel has all bytes and, with
    * `sync`, again after the fdatasync of the same call, which never runs when the write failed; the first of the two comes
-   * with the second unless another write of the file or `hurry` asks for it. `count`: bytes taken. One that fails takes along those that follow it until its `done` is called: they leave no byte, code `ECANCELED`.
+   * with the second unless another write of the file or `hurry` asks for it. `count`: bytes taken. One that fails takes along those that follow it until its `done` is called: they leave no byte, code `ECANCELED`, count -1.
    */
   write(
     fd: number,

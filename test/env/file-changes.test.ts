@@ -56,7 +56,7 @@ class FakeCalls {
       const { error, sync } = this.outcomes.shift() ?? {}
       next.done(error === undefined ? undefined : failed(error), count)
       if (error !== undefined) {
-        for (const one of this.#queue.splice(0)) one.done(failed('ECANCELED'), 0)
+        for (const one of this.#queue.splice(0)) one.done(failed('ECANCELED'), -1)
         return
       }
       if (!next.wantsSync) continue

@@ -153,6 +153,30 @@ onEachDisk('a full disk', () => {
     await again.close()
   })
 
+  it.each(['close', 'truncate', 'append'] as const)(
+    'lets whoever was refused append again at once, and then %s',
+    async (then) => {
+      const failing = new FailingDisk()
+      const directory = await temporaryDirectory()
+      const log = await openLog(directory, { env: failing.env })
+      await log.appendBatch(idempotent(0), 0)
+      failing.fails = (operation, path) => (operation === 'write' ? diskFull(path) : undefined)
+      let again: Promise<unknown> = Promise.resolve()
+      await log.appendBatch(batch(), 0).catch(() => {
+        failing.fails = () => undefined
+        again = log.appendBatch(batch(), 0)
+      })
+      if (then === 'append') expect(await log.append({ value: new Uint8Array(1) })).toMatchObject({ baseOffset: 2 })
+      if (then === 'truncate') expect(await log.truncateTo(2)).toBe(2)
+      if (then === 'close') await log.close()
+      expect(await again).toMatchObject({ baseOffset: 1 })
+      await log.close()
+      const opened = await openLog(directory)
+      expect((await opened.verify()).problems).toEqual([])
+      await opened.close()
+    },
+  )
+
   it('while a segment is begun refuses the append and begins it later', async () => {
     const failing = new FailingDisk()
     const settings = { ...defaults, segmentBytes: 200 }

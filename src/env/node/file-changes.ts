@@ -5,7 +5,7 @@
  * A write that fails is taken back before anyone hears of it, and those that were to follow it are refused with it.
  */
 import { ftruncate } from 'node:fs'
-import type { PagelogError } from '../../base/index.ts'
+import { assert, type PagelogError } from '../../base/index.ts'
 import type { FileCalls } from '../../native/index.ts'
 import { storageError } from './storage-error.ts'
 import { takeBack, writeParts } from './write-parts.ts'
@@ -140,7 +140,7 @@ export class FileChanges {
       else if (error === undefined) {
         isWritten = true
         this.#wrote(write)
-      } else if (error.code === 'ECANCELED') {
+      } else if (count < 0) {
         this.#writes--
         this.#givenBack.push(write)
       } else this.#takeBack(write, count, error)
@@ -158,6 +158,7 @@ export class FileChanges {
     this.#writes--
     this.#isAlone = true
     const { position } = write
+    assert(position <= this.#size, 'of the writes of a file one hears in their order')
     const target = { fd: this.#fd, path: this.#path, sizeBefore: this.#size }
     takeBack(target, position, position + count, cause, (error) => {
       this.#isAlone = false
