@@ -135,8 +135,8 @@ export interface BenchSettings {
   readonly targets: Readonly<Record<string, Readonly<Record<string, string>>>>
 }
 
-export interface BenchResult {
-  readonly schemaVersion: typeof SCHEMA_VERSION
+/** What the result of any benchmark says of its run. */
+export interface ResultFacts {
   readonly version: string
   readonly startedAt: string
   readonly finishedAt: string
@@ -147,6 +147,10 @@ export interface BenchResult {
   readonly command: string
   readonly commit: string | null
   readonly machine: Machine
+}
+
+export interface BenchResult extends ResultFacts {
+  readonly schemaVersion: typeof SCHEMA_VERSION
   readonly settings: BenchSettings
   readonly limits: readonly LimitResult[]
   readonly results: readonly TestResult[]

@@ -1,6 +1,5 @@
 /** One self-contained HTML page of a compression result, in the manner of the other report. */
-import { escapeHtml as h } from '../report/html.ts'
-import { styleSheet } from '../report/style.ts'
+import { escapeHtml as h, page } from '../report/page.ts'
 import type { CompressionResult } from './result.ts'
 import { speedHeads, speedRow, throughputHeads, throughputRow } from './table.ts'
 
@@ -21,18 +20,9 @@ export async function renderCompressionReport(result: CompressionResult): Promis
       .map((size) => figure(speedChart(result, payload, size), `${payload}, batches of ${size >> 10} KiB.`)),
   )
   const failures = result.failures.map(({ what, error }) => `<li>${h(what)}: ${h(error.split('\n')[0] ?? '')}</li>`)
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>pagelog compression benchmark, ${h(result.startedAt.slice(0, 10))}</title>
-<style>${styleSheet}</style>
-</head>
-<body>
-<main>
-<header>
+  return page(
+    `pagelog compression benchmark, ${result.startedAt.slice(0, 10)}`,
+    `<header>
 <p class="kicker">pagelog ${h(result.version)} · ${h(result.startedAt.slice(0, 16).replace('T', ' '))} UTC</p>
 <h1>Compression: what it gains, what it costs</h1>
 <p class="notice">One run of each: for orientation.${result.complete ? '' : ' Incomplete.'}</p>
@@ -46,16 +36,13 @@ ${table(throughputHeads, 4, result.throughput.map(throughputRow))}</section>
 ${table(speedHeads, 3, result.speeds.map(speedRow))}</section>
 <section><h2>How it was measured</h2>
 <p class="faint">${h(
-    `${machine.cores} × ${machine.cpu}, ${machine.fileSystem}, ${machine.kernel}, node ${machine.node}, ${machine.java ?? 'no Java'}. ` +
-      `Seeded payloads (seed ${settings.payloadSeed}, ${settings.payloadBytes >> 20} MiB), no two values equal. MB/s of one core are by CPU ` +
-      `time. Producers: ${settings.seconds} s after a warm-up, ${settings.partitions} partitions, linger 5 ms, acks 1; a closed loop, so that ` +
-      'p99 is mostly time in the queue.',
-  )}</p>
-<pre>${h(result.command)}</pre></section>
-</main>
-</body>
-</html>
-`
+      `${machine.cores} × ${machine.cpu}, ${machine.fileSystem}, ${machine.kernel}, node ${machine.node}, ${machine.java ?? 'no Java'}. ` +
+        `Seeded payloads (seed ${settings.payloadSeed}, ${settings.payloadBytes >> 20} MiB), no two values equal. MB/s of one core are by CPU ` +
+        `time. Producers: ${settings.seconds} s after a warm-up, ${settings.partitions} partitions, linger 5 ms, acks 1; a closed loop, so that ` +
+        'p99 is mostly time in the queue.',
+    )}</p>
+<pre>${h(result.command)}</pre></section>`,
+  )
 }
 
 function table(heads: readonly string[], names: number, rows: readonly (readonly string[])[]): string {

@@ -1,6 +1,5 @@
 /** The shape of a compression result; `result.schema.json` has the published form, a test holds the two together. */
-import type { Machine } from '../measure/machine.ts'
-import type { LoopDelay } from '../result.ts'
+import type { LoopDelay, ResultFacts } from '../result.ts'
 import type { ProducerClient } from './clients.ts'
 import type { PayloadKind } from './payloads.ts'
 
@@ -63,19 +62,9 @@ export interface CompressionSettings {
   readonly payloadSeed: number
 }
 
-export interface CompressionResult {
+export interface CompressionResult extends ResultFacts {
   readonly kind: 'compression'
   readonly schemaVersion: typeof COMPRESSION_SCHEMA_VERSION
-  readonly version: string
-  readonly startedAt: string
-  readonly finishedAt: string
-  /** False when the run was cut short or a part failed. */
-  readonly complete: boolean
-  /** One run of each: for orientation only. */
-  readonly orientation: boolean
-  readonly command: string
-  readonly commit: string | null
-  readonly machine: Machine
   readonly settings: CompressionSettings
   readonly speeds: readonly SpeedResult[]
   readonly throughput: readonly ThroughputResult[]

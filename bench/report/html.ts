@@ -2,15 +2,8 @@
 import { formatMiB, formatMs, formatRate } from '../measure/progress.ts'
 import { type BenchResult, isRun, type LimitResult, type TestId, type TestResult, variantName } from '../result.ts'
 import { workloads } from '../workloads.ts'
-import { styleSheet } from './style.ts'
+import { escapeHtml as h, page } from './page.ts'
 import { formatRatio } from './table.ts'
-
-/** Text that cannot be mistaken for markup. */
-export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
-}
-
-const h = escapeHtml
 
 export async function renderReport(result: BenchResult): Promise<string> {
   const charts = await import('./charts.ts')
@@ -36,18 +29,9 @@ export async function renderReport(result: BenchResult): Promise<string> {
 ${figures === '' ? '' : `${legend}<div class="grid">${figures}</div>`}${processTable(rows, title)}${runList(rows, title)}</section>`
     })
     .join('\n')
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>pagelog benchmark, ${h(result.startedAt.slice(0, 10))}</title>
-<style>${styleSheet}</style>
-</head>
-<body>
-<main>
-<header>
+  return page(
+    `pagelog benchmark, ${result.startedAt.slice(0, 10)}`,
+    `<header>
 <p class="kicker">pagelog ${h(result.version)} · ${h(result.startedAt.slice(0, 16).replace('T', ' '))} UTC</p>
 <h1>${h(headline(result))}</h1>
 ${notices(result)}
@@ -68,11 +52,8 @@ ${settingsTable(result)}
 <p class="faint">Producers, consumers and brokers are processes of their own on one machine. Warm-up is not counted; before
 each run the write-back of the one before was waited for; runs of the different brokers alternate; what was received was
 compared with what was acknowledged, by count and checksum, wherever pagelog’s client was used.</p>
-</section>
-</main>
-</body>
-</html>
-`
+</section>`,
+  )
 }
 
 /** The one sentence that a reader takes away. */

@@ -127,8 +127,10 @@ export class Flusher {
     try {
       const hadUnsyncedNames = state.hasUnsyncedNames
       state.hasUnsyncedNames = false
-      for (const segment of state.segments.all) {
-        const isBehind = segment.nextOffset <= state.recoveryPoint && segment !== state.segments.active
+      const { recoveryPoint, segments } = state
+      for (const segment of segments.all) {
+        // The active one may be written to meanwhile: it is left out only when nothing of it was asked for.
+        const isBehind = segment.nextOffset <= recoveryPoint && (segment !== segments.active || target <= recoveryPoint)
         if ((isBehind || segment.baseOffset >= target) && !segment.hasUnsyncedIndexes) continue
         if (state.failure !== undefined) throw state.failure
         await segment.sync()

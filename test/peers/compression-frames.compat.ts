@@ -16,6 +16,8 @@ import {
   loadCodec,
   RecordBatch,
 } from '../../src/record/index.ts'
+import { goldenRecordsOf } from '../record/compression/golden-batches.ts'
+import { noise } from '../record/compression/support.ts'
 import { testedCodecs } from './codecs.ts'
 import { RecordSets, type SetRecord } from './compression/record-sets.ts'
 
@@ -39,17 +41,6 @@ afterAll(() => {
 const base64 = (bytes: Uint8Array | null): string | null =>
   bytes === null ? null : Buffer.from(bytes).toString('base64')
 const bytesOf = (text: string | null): Uint8Array | null => (text === null ? null : Buffer.from(text, 'base64'))
-
-/** Bytes that no codec makes smaller. */
-function noise(length: number): Uint8Array {
-  const bytes = new Uint8Array(length)
-  let state = length + 1
-  for (let index = 0; index < length; index++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    bytes[index] = state >>> 24
-  }
-  return bytes
-}
 
 function eventsOf(count: number): SetRecord[] {
   return Array.from({ length: count }, (_, index) => ({
@@ -96,16 +87,6 @@ function encode(records: readonly SetRecord[]): Uint8Array {
   return writer.finish()
 }
 
-function decode(batch: RecordBatch): SetRecord[] {
-  return Array.from(batch, ({ offset, timestamp, key, value, headers }) => ({
-    offset,
-    timestamp,
-    key: base64(key),
-    value: base64(value),
-    headers: headers.map((header) => [header.key, base64(header.value)] as const),
-  }))
-}
-
 const levelsOfKafka: Readonly<Record<string, readonly (number | undefined)[]>> = {
   gzip: [undefined, 1, 9],
   lz4: [undefined, 1, 17],
@@ -132,7 +113,7 @@ describe.each(sets)('%s', (_, records) => {
         expect(codecName(batch!.compression)).toBe(codec.name)
         const plain = new RecordBatch(decompressBatch(written, codec, MAX_BYTES), 0)
         expect(plain.isValid()).toBe(true)
-        expect(decode(plain)).toEqual(records)
+        expect(goldenRecordsOf(plain)).toEqual(records)
       }
     }
   })
@@ -160,9 +141,9 @@ describe.each([0, 1] as const)('format %i', (magic) => {
         const { batch, end } = await convertLegacy(written, at, { maxBytes: MAX_BYTES })
         const converted = new RecordBatch(batch, 0)
         expect(converted.isValid()).toBe(true)
-        found.push(...decode(converted))
+        found.push(...goldenRecordsOf(converted))
         // Kafka's classes read our conversion as well.
-        expect((await kafka.read(batch)).records).toEqual(decode(converted))
+        expect((await kafka.read(batch)).records).toEqual(goldenRecordsOf(converted))
         at = end
       }
       expect(found).toEqual((await kafka.read(written)).records)
