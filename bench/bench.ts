@@ -59,7 +59,8 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
       progress,
       settle: options.quick !== true,
       onTargetSettings: (target) => {
-        targets[target.name] = { ...target.settings }
+        const name = target.brokers.length === 1 ? target.name : `${target.name}, ${target.brokers.length} brokers`
+        targets[name] = { ...target.settings }
       },
     })
     for (const test of settings.tests) {

@@ -116,11 +116,12 @@ export class Harness {
     const name = variantName(variant.target, variant.driver)
     progress.begin(`${workload.id} · ${name} · set up`)
     try {
-      const target = targets.get(variant.target) ?? (await this.#start(variant.target))
+      const target = targets.get(variant.target) ?? (await this.#start(variant.target, workload.brokers))
       targets.set(variant.target, target)
       const session: Session = {
         target,
-        settings,
+        replicationFactor: workload.brokers,
+        settings: workload.acks === undefined ? settings : { ...settings, acks: workload.acks },
         signal,
         onProgress: (phase, records) => progress.phase(phase, records),
       }
@@ -133,11 +134,12 @@ export class Harness {
     }
   }
 
-  async #start(name: TargetName): Promise<Target> {
+  async #start(name: TargetName, brokers: number): Promise<Target> {
     const { scratch, settings, signal, overrides, runtimeFlags } = this.#options
     const options: TargetOptions & { signal: AbortSignal } = {
       directory: scratch.directory(name),
       partitions: settings.partitions,
+      brokers,
       onStart: (pid) => scratch.remember(pid),
       signal,
       ...(overrides?.[name] === undefined ? {} : { overrides: overrides[name] }),

@@ -7,14 +7,19 @@ import type { Machine } from './measure/machine.ts'
 
 export const SCHEMA_VERSION = 1
 
-export type TestId = 'single-producer' | 'single-consumer' | 'producer-and-consumer-1x' | 'end-to-end-1x'
-
-export const allTests: readonly TestId[] = [
+export const allTests = [
   'single-producer',
   'single-consumer',
   'producer-and-consumer-1x',
   'end-to-end-1x',
-]
+  'single-producer-3x-async',
+  'single-producer-3x-sync',
+  'three-producers-3x-async',
+  'producer-and-consumer-3x',
+  'end-to-end-3x',
+] as const
+
+export type TestId = (typeof allTests)[number]
 
 /** The broker and what loads it: `kafka+pagelog-client` is our client on Apache Kafka. */
 export type TargetName = 'pagelog' | 'kafka'
@@ -42,6 +47,15 @@ export interface SeriesPoint {
   readonly recordsPerSecond: number
 }
 
+/** How the followers kept up; on replicated topics only. */
+export interface ReplicationResult {
+  /** Of the replica furthest behind, when the last record of the measured phase was acknowledged. */
+  readonly lagBytes: number
+  readonly lagRecords: number
+  /** From then on (for Apache Kafka's tools from their end) until all replicas were equal. */
+  readonly equalAfterMs: number
+}
+
 /** One measured run. */
 export interface RunResult {
   readonly recordsPerSecond: number
@@ -60,6 +74,8 @@ export interface RunResult {
   readonly warmUpSeconds: number
   /** The write-back of earlier runs was done before this one began; null when it was not waited for. */
   readonly writeBackQuiet: boolean | null
+  /** Null where there is one replica. */
+  readonly replication: ReplicationResult | null
 }
 
 export interface FailedRun {
@@ -88,7 +104,7 @@ export interface TestResult {
   readonly retries: number
 }
 
-export type ProbeName = 'produce' | 'consume' | 'both' | 'echo'
+export type ProbeName = 'produce' | 'consume' | 'both' | 'replicate' | 'echo'
 
 export interface LimitResult {
   readonly test: TestId

@@ -9,6 +9,7 @@ import {
   type Measure,
   type ProcessResult,
   type RatioResult,
+  type ReplicationResult,
   type RunResult,
   type TestResult,
   variantName,
@@ -123,6 +124,17 @@ export function bottleneckOf(processes: readonly ProcessResult[]): string | null
   return full
     .map((one) => `${one.role} (a thread at ${Math.round((one.busiestThread ?? 0) * 100)} % of a core)`)
     .join(', ')
+}
+
+/** The longest lag and the longest time of any run; null where nothing was replicated. */
+export function worstReplication(runs: readonly (RunResult | FailedRun)[]): ReplicationResult | null {
+  const seen = runs.flatMap((run) => (isRun(run) && run.replication ? [run.replication] : []))
+  if (seen.length === 0) return null
+  return {
+    lagBytes: Math.max(...seen.map(({ lagBytes }) => lagBytes)),
+    lagRecords: Math.max(...seen.map(({ lagRecords }) => lagRecords)),
+    equalAfterMs: Math.max(...seen.map(({ equalAfterMs }) => equalAfterMs)),
+  }
 }
 
 const MEASURES: readonly { measure: Measure; of: (run: RunResult) => number | undefined }[] = [

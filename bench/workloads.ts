@@ -8,6 +8,10 @@ export interface Workload {
   readonly id: TestId
   readonly title: string
   readonly probe: ProbeName
+  /** How many there are, each with a replica of every partition. */
+  readonly brokers: number
+  /** Where the test says so; else as the settings do. */
+  readonly acks?: number
   /** Records that a consumer finds stored; 0: nothing is stored beforehand. */
   storedRecords(settings: BenchSettings): number
   run(driver: DriverName, session: Session, stored: StoredTopic | undefined): Promise<RunResult>
@@ -20,6 +24,7 @@ export const workloads: Readonly<Record<TestId, Workload>> = {
     id: 'single-producer',
     title: 'One producer',
     probe: 'produce',
+    brokers: 1,
     storedRecords: nothing,
     run: (driver, session) => (driver === 'kafka-tools' ? kafka : own).singleProducer(session),
   },
@@ -27,6 +32,7 @@ export const workloads: Readonly<Record<TestId, Workload>> = {
     id: 'single-consumer',
     title: 'One consumer, from the start',
     probe: 'consume',
+    brokers: 1,
     // The Java tool reads what is stored once and needs its first seconds to warm up: with Kafka there is more.
     storedRecords: (settings) => settings.records * (settings.against === null || settings.runs === 1 ? 2 : 4),
     run: (driver, session, stored) => {
@@ -38,6 +44,7 @@ export const workloads: Readonly<Record<TestId, Workload>> = {
     id: 'producer-and-consumer-1x',
     title: 'Producer and consumer at once',
     probe: 'both',
+    brokers: 1,
     storedRecords: nothing,
     run: (driver, session) => (driver === 'kafka-tools' ? kafka : own).producerAndConsumer(session),
   },
@@ -45,7 +52,58 @@ export const workloads: Readonly<Record<TestId, Workload>> = {
     id: 'end-to-end-1x',
     title: 'One record at a time, produce to consume',
     probe: 'echo',
+    brokers: 1,
     storedRecords: nothing,
     run: (driver, session) => (driver === 'kafka-tools' ? kafka : own).endToEnd(session),
   },
+  'single-producer-3x-async': {
+    id: 'single-producer-3x-async',
+    title: 'One producer, three replicas, acks=1',
+    probe: 'replicate',
+    brokers: 3,
+    acks: 1,
+    storedRecords: nothing,
+    run: (driver, session) => (driver === 'kafka-tools' ? kafka : own).singleProducer(session),
+  },
+  'single-producer-3x-sync': {
+    id: 'single-producer-3x-sync',
+    title: 'One producer, three replicas, acks=all',
+    probe: 'replicate',
+    brokers: 3,
+    acks: -1,
+    storedRecords: nothing,
+    run: (driver, session) => (driver === 'kafka-tools' ? kafka : own).singleProducer(session),
+  },
+  'three-producers-3x-async': {
+    id: 'three-producers-3x-async',
+    title: 'Three producers, three replicas, acks=1',
+    probe: 'replicate',
+    brokers: 3,
+    acks: 1,
+    storedRecords: nothing,
+    run: (driver, session) => (driver === 'kafka-tools' ? kafka : own).threeProducers(session),
+  },
+  'producer-and-consumer-3x': {
+    id: 'producer-and-consumer-3x',
+    title: 'Producer and consumer at once, three replicas, acks=1',
+    probe: 'replicate',
+    brokers: 3,
+    acks: 1,
+    storedRecords: nothing,
+    run: (driver, session) => (driver === 'kafka-tools' ? kafka : own).producerAndConsumer(session),
+  },
+  'end-to-end-3x': {
+    id: 'end-to-end-3x',
+    title: 'One record at a time, produce to consume, three replicas, acks=all',
+    probe: 'echo',
+    brokers: 3,
+    acks: -1,
+    storedRecords: nothing,
+    run: (driver, session) => (driver === 'kafka-tools' ? kafka : own).endToEnd(session),
+  },
+}
+
+/** A test of latency, not of rate. */
+export function isLatencyTest(test: TestId): boolean {
+  return workloads[test].probe === 'echo'
 }

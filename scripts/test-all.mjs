@@ -1,7 +1,7 @@
 /**
  * `npm run test:all`: every tier, one after the other: the fast tests with the addon, the same without it, faults (real
  * processes killed, real file systems full or without power: needs root and strace), the peers (Apache Kafka's jars and
- * tools, kcat). What they need is set up here; what cannot be had is a failure, and so is a skip.
+ * tools, kcat, etcd). What they need is set up here; what cannot be had is a failure, and so is a skip.
  * Usage: node scripts/test-all.mjs [fast|plain|faults|peers ...]; all tiers when none is named.
  */
 import { spawnSync } from 'node:child_process'
@@ -29,7 +29,7 @@ function has(command) {
   return spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
 }
 
-/** strace, and root: file systems are made, filled, and lose their power. */
+/** strace, and root: file systems are made, filled, and lose their power, networks are cut. etcd is built with Go. */
 function prepareFaults() {
   if (process.getuid?.() !== 0) {
     console.error('the faults tier mounts file systems of its own: run it as root')
@@ -40,10 +40,13 @@ function prepareFaults() {
     ['perl', 'perl-base'],
     ['mkfs.ext4', 'e2fsprogs'],
     ['mount', 'mount'],
+    ['ip', 'iproute2'],
+    ['nft', 'nftables'],
+    ['go', 'golang-go'],
   ])
 }
 
-/** kcat, a JDK with Maven, Go, and Python with pip; npm brings the other Nodes. */
+/** kcat, a JDK with Maven, Go (etcd is built with it), Python with pip, openssl for certificates; npm brings the other Nodes. */
 function preparePeers() {
   return install([
     ['kcat', 'kcat'],
@@ -51,6 +54,7 @@ function preparePeers() {
     ['javac', 'default-jdk-headless'],
     ['go', 'golang-go'],
     ['pip3', 'python3-pip'],
+    ['openssl', 'openssl'],
   ])
 }
 

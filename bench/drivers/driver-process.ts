@@ -4,6 +4,7 @@ import { builtFile } from '../process/package-root.ts'
 import type { DriverResult, DriverSpec, FromDriver, ToDriver } from './protocol.ts'
 
 export class DriverProcess {
+  /** In the result: numbered where there are several of a kind. */
   readonly role: string
   readonly ready: Promise<void>
   readonly measuring: Promise<void>
@@ -11,8 +12,9 @@ export class DriverProcess {
   readonly result: Promise<DriverResult>
   readonly #child: Child
 
-  constructor(spec: DriverSpec, onProgress: (records: number) => void) {
-    this.role = spec.kind === 'end-to-end' ? 'producer and consumer' : spec.kind
+  constructor(spec: DriverSpec, onProgress: (records: number) => void, number?: number) {
+    const kind = spec.kind === 'end-to-end' ? 'producer and consumer' : spec.kind
+    this.role = number === undefined ? kind : `${kind} ${number}`
     const args = [builtFile('bench/drivers/main.ts'), JSON.stringify(spec)]
     const child = new Child(`the ${this.role}`, { command: process.execPath, args, ipc: true })
     this.#child = child

@@ -9,8 +9,17 @@ import type { Child } from '../process/children.ts'
 import { withResolvers } from '../process/resolvers.ts'
 import type { ProcessResult, RunResult, SeriesPoint } from '../result.ts'
 import { type ConsumerInterval, consumerInterval, type ProducerInterval, producerInterval } from './kafka-output.ts'
-import { BUFFER_BYTES, newTopic } from './pagelog-runs.ts'
-import { createTopic, deleteTopic, guard, RunWatch, type Session, type StoredTopic, storedBytes } from './session.ts'
+import { BUFFER_BYTES, newTopic, PRODUCERS } from './pagelog-runs.ts'
+import {
+  createTopic,
+  deleteTopic,
+  FollowerWatch,
+  guard,
+  RunWatch,
+  type Session,
+  type StoredTopic,
+  storedBytes,
+} from './session.ts'
 
 /** Long enough for both JVMs' compilers; the rates per interval in the report show whether it was. */
 const PRODUCER_WARM_UP_SECONDS = 10
@@ -118,31 +127,61 @@ function result(
     storedBytesPerRecord: null,
     warmUpSeconds: warmUpSeconds(session, PRODUCER_WARM_UP_SECONDS),
     writeBackQuiet: null,
+    replication: null,
     ...rest,
   }
 }
 
-export async function singleProducer(session: Session): Promise<RunResult> {
+export function singleProducer(session: Session): Promise<RunResult> {
+  return producers(session, 1)
+}
+
+export function threeProducers(session: Session): Promise<RunResult> {
+  return producers(session, PRODUCERS)
+}
+
+/** Tools that run until they are ended: the rate is the sum of theirs, each over the intervals that all of them were warm for. */
+async function producers(session: Session, count: number): Promise<RunResult> {
   const topic = newTopic('producer')
   await createTopic(session, topic, session.settings.partitions)
-  const intervals = new ProducerIntervals(session)
   session.onProgress('warm-up', 0)
-  const tool = await startProducerTool(session, topic, intervals.onLine)
-  const ended = tool.failure()
+  const records = Math.ceil(session.settings.records / count)
+  const intervals = Array.from({ length: count }, () => {
+    return new ProducerIntervals({ ...session, settings: { ...session.settings, records } })
+  })
+  const tools = await Promise.all(intervals.map((one) => startProducerTool(session, topic, one.onLine)))
+  const ended = Promise.race(tools.map((tool) => tool.failure()))
   ended.catch(() => {})
   try {
-    await guard(session, Promise.race([intervals.warm, ended]))
-    intervals.counting = true
-    const watch = new RunWatch(session, [{ role: 'producer', pid: tool.pid }])
+    await guard(session, Promise.race([Promise.all(intervals.map(({ warm }) => warm)), ended]))
+    for (const one of intervals) one.counting = true
+    const role = (i: number) => (count === 1 ? 'producer' : `producer ${i + 1}`)
+    const watch = new RunWatch(
+      session,
+      tools.map(({ pid }, i) => ({ role: role(i), pid })),
+    )
     await watch.start()
-    await guard(session, Promise.race([intervals.done, ended]))
+    await guard(session, Promise.race([Promise.all(intervals.map(({ done }) => done)), ended]))
+    const followers = new FollowerWatch(session, topic)
+    followers.end()
     const processes = await watch.stop()
-    const { records, seconds } = intervals
-    return result(session, { records, seconds, series: intervals.series(), processes }, {})
+    const rate = intervals.reduce((total, one) => total + one.records / one.seconds, 0)
+    const counted = intervals.reduce((total, one) => total + one.records, 0)
+    const series = count === 1 ? intervals[0]!.series() : []
+    await endTools(tools)
+    followers.quiet()
+    const replication = await guard(session, followers.result())
+    return result(session, { records: counted, seconds: counted / rate, series, processes }, { replication })
   } finally {
-    await tool.end()
+    await endTools(tools)
     if (!session.signal.aborted) await deleteTopic(session, topic)
   }
+}
+
+/** At once: a tool asked to stop goes on sending until its JVM is down. */
+async function endTools(tools: readonly Child[]): Promise<void> {
+  for (const tool of tools) tool.killNow()
+  await Promise.all(tools.map(({ exited }) => exited))
 }
 
 /** Lines of ConsumerPerformance --show-detailed-stats: the warm-up's are left out, rates come from what is between the rest. */
@@ -271,6 +310,8 @@ export async function producerAndConsumer(session: Session): Promise<RunResult> 
     await watch.start()
     await guard(session, Promise.race([produced.done, ended]))
     const last = consumed.at(-1)
+    const followers = new FollowerWatch(session, topic)
+    followers.end()
     const processes = await watch.stop()
     if (first === undefined || last === undefined || last.atMs <= first.atMs) {
       throw new Error('the consumer tool printed too few intervals')
@@ -282,9 +323,12 @@ export async function producerAndConsumer(session: Session): Promise<RunResult> 
       consumerRate < producerRate
         ? { records: last.records - first.records, seconds: consumerSeconds }
         : { records: produced.records, seconds: produced.seconds }
-    return result(session, { ...slower, series: produced.series(), processes }, {})
+    await endTools([producer, consumer])
+    followers.quiet()
+    const replication = await guard(session, followers.result())
+    return result(session, { ...slower, series: produced.series(), processes }, { replication })
   } finally {
-    await Promise.all([producer.end(), consumer.end()])
+    await endTools([producer, consumer])
     if (!session.signal.aborted) await deleteTopic(session, topic)
   }
 }
@@ -322,6 +366,10 @@ export async function endToEnd(session: Session): Promise<RunResult> {
     await guard(session, Promise.race([measured.promise, failed]))
     const processes = await watch.stop()
     await guard(session, failed)
+    const followers = new FollowerWatch(session, topic)
+    followers.end()
+    followers.quiet()
+    const replication = await guard(session, followers.result())
     const latency = new LatencyRecorder()
     for (const one of nanos) latency.record(one / 1e6)
     const summary = latency.summary() ?? null
@@ -334,6 +382,7 @@ export async function endToEnd(session: Session): Promise<RunResult> {
         serviceTimeMs: summary,
         verified: true,
         warmUpSeconds: warmUp,
+        replication,
       },
     )
   } finally {

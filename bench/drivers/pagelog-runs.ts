@@ -1,13 +1,24 @@
 /** The tests with pagelog's own client, on any target. Each function is one run: set up, warm up, measure, drain, verify. */
 import { LatencyRecorder, type LatencySummary } from '../measure/latency.ts'
-import type { ProcessResult, RunResult } from '../result.ts'
+import type { ProcessResult, ReplicationResult, RunResult, SeriesPoint } from '../result.ts'
 import { DriverProcess } from './driver-process.ts'
-import { type Checksum, difference } from './payloads.ts'
+import { addChecksums, type Checksum, difference } from './payloads.ts'
 import type { ConsumerSpec, DriverResult, DriverSpec, ProducerSpec } from './protocol.ts'
-import { createTopic, deleteTopic, guard, RunWatch, type Session, type StoredTopic, storedBytes } from './session.ts'
+import {
+  createTopic,
+  deleteTopic,
+  FollowerWatch,
+  guard,
+  RunWatch,
+  type Session,
+  type StoredTopic,
+  storedBytes,
+} from './session.ts'
 
 /** LinkedIn's buffer.memory, also Kafka's tool's here. */
 export const BUFFER_BYTES = 64 * 1024 * 1024
+/** Of the test that has several. */
+export const PRODUCERS = 3
 
 function producerSpec(session: Session, topic: string): ProducerSpec {
   const { settings, target } = session
@@ -44,26 +55,61 @@ function consumerSpec(session: Session, topic: string, mode: ConsumerSpec['mode'
   }
 }
 
-/** One driver from its start to its result, watched while it measures. */
-async function runOne(
-  session: Session,
-  spec: DriverSpec,
-): Promise<{ result: DriverResult; processes: ProcessResult[] }> {
-  const driver = new DriverProcess(spec, (records) => session.onProgress('measure', records))
+interface Driven {
+  readonly results: readonly DriverResult[]
+  readonly processes: ProcessResult[]
+  /** From the first that measured to the last that had measured. */
+  readonly seconds: number
+  readonly replication: ReplicationResult | null
+}
+
+async function runOne(session: Session, spec: DriverSpec): Promise<Driven & { readonly result: DriverResult }> {
+  const driven = await runTogether(session, [spec])
+  return { ...driven, result: driven.results[0]! }
+}
+
+/** Drivers from their start to their results, watched while they measure. They begin together. */
+async function runTogether(session: Session, specs: readonly DriverSpec[]): Promise<Driven> {
+  const records = specs.map(() => 0)
+  const drivers = specs.map((spec, i) => {
+    const onProgress = (count: number) => {
+      records[i] = count
+      session.onProgress(
+        'measure',
+        records.reduce((total, one) => total + one, 0),
+      )
+    }
+    return new DriverProcess(spec, onProgress, specs.length === 1 ? undefined : i + 1)
+  })
   try {
-    await guard(session, driver.ready)
+    await guard(session, Promise.all(drivers.map(({ ready }) => ready)))
     session.onProgress('warm-up', 0)
-    driver.tell({ type: 'start' })
-    await guard(session, driver.measuring)
-    const watch = new RunWatch(session, [driver])
+    let startedMs = 0
+    for (const driver of drivers) {
+      driver.measuring.then(
+        () => {
+          startedMs ||= performance.now()
+        },
+        () => {},
+      )
+      driver.tell({ type: 'start' })
+    }
+    await guard(session, Promise.all(drivers.map(({ measuring }) => measuring)))
+    const watch = new RunWatch(session, drivers)
     await watch.start()
-    await guard(session, driver.measured)
-    const processes = await watch.stop()
+    await guard(session, Promise.all(drivers.map(({ measured }) => measured)))
+    const seconds = (performance.now() - startedMs) / 1000
+    const followers = new FollowerWatch(session, specs[0]!.topic)
+    followers.end()
+    followers.quiet()
+    let processes = await watch.stop()
     session.onProgress('drain', 0)
-    const result = await guard(session, driver.result)
-    return { result, processes: withLoopDelay(processes, driver.role, result) }
+    const results = await guard(session, Promise.all(drivers.map(({ result }) => result)))
+    const replication = await guard(session, followers.result())
+    for (const [i, { role }] of drivers.entries()) processes = withLoopDelay(processes, role, results[i]!)
+    return { results, processes, seconds, replication }
   } finally {
-    await driver.end()
+    await Promise.all(drivers.map((driver) => driver.end()))
   }
 }
 
@@ -71,19 +117,18 @@ function withLoopDelay(processes: ProcessResult[], role: string, result: DriverR
   return processes.map((one) => (one.role === role ? { ...one, eventLoopDelayMs: result.loopDelay } : one))
 }
 
-function latencyOf(result: DriverResult): LatencySummary | null {
-  if (result.latency === '') return null
+function latencyOf(results: readonly DriverResult[]): LatencySummary | null {
   const merged = new LatencyRecorder()
-  merged.merge(result.latency)
+  for (const { latency } of results) if (latency !== '') merged.merge(latency)
   return merged.summary() ?? null
 }
 
 function runResult(
   session: Session,
   result: DriverResult,
-  rest: Pick<RunResult, 'processes' | 'verified' | 'storedBytesPerRecord'>,
+  rest: Pick<RunResult, 'processes' | 'verified' | 'storedBytesPerRecord' | 'replication'>,
 ): RunResult {
-  const latency = latencyOf(result)
+  const latency = latencyOf([result])
   return {
     recordsPerSecond: result.records / result.seconds,
     records: result.records,
@@ -102,12 +147,58 @@ function runResult(
 export async function singleProducer(session: Session): Promise<RunResult> {
   const topic = newTopic('producer')
   await createTopic(session, topic, session.settings.partitions)
-  const { result, processes } = await runOne(session, producerSpec(session, topic))
-  if (result.errors > 0) throw new Error(`${result.errors} records were not acknowledged`)
-  const storedBytesPerRecord = storedBytes(session.target.dataDirectory, topic) / result.checksum.records
-  const verified = await readBack(session, topic, result.checksum)
+  const { result, processes, replication } = await runOne(session, producerSpec(session, topic))
+  const stored = await verifyStored(session, topic, [result])
+  return runResult(session, result, { processes, replication, ...stored })
+}
+
+/** Each with values of its own; the rate is that of all together, from the first's beginning to the last's end. */
+export async function threeProducers(session: Session): Promise<RunResult> {
+  const topic = newTopic('producers')
+  await createTopic(session, topic, session.settings.partitions)
+  const one = producerSpec(session, topic)
+  const records = Math.ceil(session.settings.records / PRODUCERS)
+  const specs = Array.from({ length: PRODUCERS }, (_, i) => {
+    return { ...one, records, payload: { ...one.payload, seed: one.payload.seed + i } }
+  })
+  const { results, processes, seconds, replication } = await runTogether(session, specs)
+  const stored = await verifyStored(session, topic, results)
+  const sum = (of: (result: DriverResult) => number) => results.reduce((total, result) => total + of(result), 0)
+  const all: DriverResult = {
+    ...results[0]!,
+    records: sum((result) => result.records),
+    seconds,
+    series: sumSeries(results.map(({ series }) => series)),
+    errors: 0,
+    retries: sum(({ retries }) => retries),
+  }
+  const latency = latencyOf(results)
+  const run = runResult(session, all, { processes, replication, ...stored })
+  return { ...run, latencyMs: latency, serviceTimeMs: latency }
+}
+
+/** Points of several series that are taken in the same rhythm, until the first of them ends. */
+function sumSeries(all: readonly (readonly SeriesPoint[])[]): SeriesPoint[] {
+  const points = Math.min(...all.map(({ length }) => length))
+  return all[0]!.slice(0, points).map(({ atSeconds }, i) => ({
+    atSeconds,
+    recordsPerSecond: all.reduce((total, series) => total + series[i]!.recordsPerSecond, 0),
+  }))
+}
+
+/** All was acknowledged, and what is stored is that; then the topic is deleted. */
+async function verifyStored(
+  session: Session,
+  topic: string,
+  results: readonly DriverResult[],
+): Promise<{ verified: true; storedBytesPerRecord: number }> {
+  const errors = results.reduce((total, result) => total + result.errors, 0)
+  if (errors > 0) throw new Error(`${errors} records were not acknowledged`)
+  const acknowledged = addChecksums(results.map(({ checksum }) => checksum))
+  const storedBytesPerRecord = storedBytes(session.target.dataDirectory, topic) / acknowledged.records
+  const verified = await readBack(session, topic, acknowledged)
   await deleteTopic(session, topic)
-  return runResult(session, result, { processes, verified, storedBytesPerRecord })
+  return { verified, storedBytesPerRecord }
 }
 
 /** Reads all of a topic once, outside of what is measured, and compares it with what was acknowledged. */
@@ -150,7 +241,7 @@ export async function singleConsumer(session: Session, stored: StoredTopic): Pro
   if (wrong !== undefined) throw new Error(`what was read is not what was acknowledged: ${wrong}`)
   const bytes = storedBytes(session.target.dataDirectory, stored.topic)
   const storedBytesPerRecord = bytes / stored.checksum.records
-  return runResult(session, result, { processes, verified: true, storedBytesPerRecord })
+  return runResult(session, result, { processes, verified: true, storedBytesPerRecord, replication: null })
 }
 
 /**
@@ -172,6 +263,9 @@ export async function producerAndConsumer(session: Session): Promise<RunResult> 
     const watch = new RunWatch(session, [producer, consumer])
     await watch.start()
     await guard(session, producer.measured)
+    const followers = new FollowerWatch(session, topic)
+    followers.end()
+    followers.quiet()
     consumer.tell({ type: 'measured' })
     const processes = await watch.stop()
     session.onProgress('drain', 0)
@@ -180,6 +274,7 @@ export async function producerAndConsumer(session: Session): Promise<RunResult> 
     const consumed = await guard(session, consumer.result)
     const wrong = difference(produced.checksum, consumed.checksum)
     if (wrong !== undefined) throw new Error(`what was consumed is not what was acknowledged: ${wrong}`)
+    const replication = await guard(session, followers.result())
     const bytes = storedBytes(session.target.dataDirectory, topic)
     await deleteTopic(session, topic)
     const slower = consumed.records / consumed.seconds < produced.records / produced.seconds ? consumed : produced
@@ -188,6 +283,7 @@ export async function producerAndConsumer(session: Session): Promise<RunResult> 
       processes: withLoopDelay(withLoopDelay(processes, 'producer', produced), 'consumer', consumed),
       verified: true,
       storedBytesPerRecord: bytes / produced.checksum.records,
+      replication,
     })
   } finally {
     await Promise.all([producer.end(), consumer.end()])
@@ -198,7 +294,7 @@ export async function endToEnd(session: Session): Promise<RunResult> {
   const { settings, target } = session
   const topic = newTopic('end-to-end')
   await createTopic(session, topic, 1)
-  const { result, processes } = await runOne(session, {
+  const { result, processes, replication } = await runOne(session, {
     kind: 'end-to-end',
     bootstrap: target.bootstrap,
     topic,
@@ -216,6 +312,7 @@ export async function endToEnd(session: Session): Promise<RunResult> {
     processes,
     verified: true,
     storedBytesPerRecord: bytes / result.checksum.records,
+    replication,
   })
 }
 

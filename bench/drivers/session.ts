@@ -3,16 +3,24 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Admin } from '../../src/client/index.ts'
+import { estimatedBytesPerRecord } from '../limits/limits.ts'
 import { ProcessWatch } from '../measure/processes.ts'
-import type { BenchSettings, ProcessResult } from '../result.ts'
+import { replicaSizes, untilEqual } from '../measure/replicas.ts'
+import type { BenchSettings, ProcessResult, ReplicationResult } from '../result.ts'
 import type { Target } from '../targets/target.ts'
 import type { Checksum } from './payloads.ts'
 
 /** Beside what a phase is given: a JVM's start, the filling of a topic, reading back. */
 const STEP_SECONDS_MAX = 60
+/** Replicas that are not equal by then never will be. */
+const EQUAL_MS_MAX = 60_000
+const GONE_LOOK_MS = 50
+const GONE_LOOKS_MAX = 200
 
 export interface Session {
   readonly target: Target
+  /** Of every topic that is made. */
+  readonly replicationFactor: number
   readonly settings: BenchSettings
   readonly signal: AbortSignal
   /** Records so far in the phase that runs. */
@@ -28,7 +36,7 @@ export interface StoredTopic {
 export async function createTopic(session: Session, topic: string, partitions: number): Promise<void> {
   const admin = new Admin({ bootstrap: session.target.bootstrap })
   try {
-    await admin.createTopics([{ topic, partitions, replicationFactor: 1 }])
+    await admin.createTopics([{ topic, partitions, replicationFactor: session.replicationFactor }])
   } finally {
     await admin.close()
   }
@@ -40,6 +48,16 @@ export async function deleteTopic(session: Session, topic: string): Promise<void
     await admin.deleteTopics([topic])
   } finally {
     await admin.close()
+  }
+  await untilGone(session, topic)
+}
+
+/** Brokers remove files after they have answered; what is still there would be written back on the next run's bill. */
+async function untilGone({ target, signal }: Session, topic: string): Promise<void> {
+  const has = ({ dataDirectory }: { dataDirectory: string }) =>
+    readdirSync(dataDirectory).some((name) => name.startsWith(`${topic}-`) || name.startsWith(`${topic}.`))
+  for (let looks = 0; looks < GONE_LOOKS_MAX && target.brokers.some(has); looks++) {
+    await sleep(GONE_LOOK_MS, undefined, { signal })
   }
 }
 
@@ -55,14 +73,59 @@ export function storedBytes(dataDirectory: string, topic: string): number {
   return bytes
 }
 
-/** CPU and memory of the broker and its drivers during the measured phase. */
+/** Looks at the replicas of a topic when the measured phase ends; nothing where there is one replica. */
+export class FollowerWatch {
+  readonly #session: Session
+  readonly #topic: string
+  #lagBytes = 0
+  #equalAfterMs: Promise<number> | undefined
+
+  constructor(session: Session, topic: string) {
+    this.#session = session
+    this.#topic = topic
+  }
+
+  get #directories(): string[] {
+    return this.#session.target.brokers.map(({ dataDirectory }) => dataDirectory)
+  }
+
+  get #isReplicated(): boolean {
+    return this.#session.replicationFactor > 1
+  }
+
+  /** The measured phase is over. */
+  end(): void {
+    if (this.#isReplicated) this.#lagBytes = replicaSizes(this.#directories, this.#topic).lagBytes
+  }
+
+  /** Nothing is sent any more. The time until all are equal counts from here. */
+  quiet(): void {
+    if (!this.#isReplicated) return
+    this.#equalAfterMs = untilEqual(this.#directories, this.#topic, EQUAL_MS_MAX, this.#session.signal)
+    this.#equalAfterMs.catch(() => {})
+  }
+
+  /** Rejects when the replicas do not become equal. */
+  async result(): Promise<ReplicationResult | null> {
+    if (this.#equalAfterMs === undefined) return null
+    const { valueBytes, batchBytes } = this.#session.settings
+    const equalAfterMs = Math.round((await this.#equalAfterMs) * 10) / 10
+    const lagRecords = Math.round(this.#lagBytes / estimatedBytesPerRecord(valueBytes, batchBytes))
+    return { lagBytes: this.#lagBytes, lagRecords, equalAfterMs }
+  }
+}
+
+/** CPU and memory of the brokers and their drivers during the measured phase. */
 export class RunWatch {
   readonly #session: Session
   readonly #watches = new Map<string, ProcessWatch>()
 
   constructor(session: Session, drivers: readonly { role: string; pid: number }[]) {
     this.#session = session
-    this.#watches.set('broker', new ProcessWatch(session.target.pid))
+    const { brokers } = session.target
+    for (const [i, { pid }] of brokers.entries()) {
+      this.#watches.set(brokers.length === 1 ? 'broker' : `broker ${i + 1}`, new ProcessWatch(pid))
+    }
     for (const { role, pid } of drivers) this.#watches.set(role, new ProcessWatch(pid))
   }
 
@@ -74,8 +137,10 @@ export class RunWatch {
   async stop(): Promise<ProcessResult[]> {
     const results: ProcessResult[] = []
     for (const [role, watch] of this.#watches) results.push({ role, ...watch.stop(), eventLoopDelayMs: null })
-    const loopDelay = await this.#session.target.loopDelay()
-    if (loopDelay !== undefined) results[0] = { ...results[0]!, eventLoopDelayMs: loopDelay }
+    // The brokers come first.
+    for (const [i, loopDelay] of (await this.#session.target.loopDelays()).entries()) {
+      if (loopDelay !== undefined) results[i] = { ...results[i]!, eventLoopDelayMs: loopDelay }
+    }
     return results
   }
 }
@@ -86,6 +151,8 @@ export class RunWatch {
  */
 export async function guard<Value>(session: Session, promise: Promise<Value>): Promise<Value> {
   const { signal, settings, target } = session
+  // After an abort nobody waits for it any more, and what it waits for is ended.
+  promise.catch(() => {})
   signal.throwIfAborted()
   const seconds = STEP_SECONDS_MAX + settings.warmUpSeconds + settings.seconds * 3
   const over = new AbortController()

@@ -6,13 +6,15 @@
  *   limit-probes produce  BYTES CHUNK DIRECTORY [WARM-UP]   send -> recv -> buffered write to a file
  *   limit-probes consume  BYTES CHUNK DIRECTORY             page-cached file -> sendfile -> recv
  *   limit-probes both     BYTES CHUNK DIRECTORY [WARM-UP]   send -> recv -> write, and the growing file -> sendfile -> recv
+ *   limit-probes replicate BYTES CHUNK DIRECTORY [WARM-UP]  send -> recv -> write, and the growing file -> sendfile -> recv -> write, twice
  *   limit-probes echo     COUNT BYTES DIRECTORY             one message at a time: send -> recv -> write -> send -> recv
  *   limit-probes buffered-writes BYTES CHUNK DIRECTORY [WARM-UP]   write to a fresh file, nothing else: one process, no socket
  *
  * WARM-UP bytes go first and are not counted, as in the tests: a machine may be faster while the page cache takes memory
  * that was in use a moment ago than when it has to take new memory.
  *
- * Prints one line of JSON: { "probe", "bytes", "chunk", "seconds", "mebibytesPerSecond", "cpuSeconds" }, for echo
+ * Prints one line of JSON: { "probe", "bytes", "chunk", "seconds", "mebibytesPerSecond", "cpuSeconds" }, for replicate
+ * "leaderSeconds" too, until the first of the three files was whole ("seconds": until all were), for echo
  * { "probe", "count", "bytes", "seconds", "microseconds": { "p50", "p90", "p99", "p999", "max" } }.
  * The clock runs from the first byte sent (the last of the warm-up written) to the last byte written or received. Bounded: at most 64 GiB and 120 s; its
  * file is unlinked before the first byte, so nothing stays whatever happens. Linux only (sendfile): elsewhere it says so.
@@ -38,6 +40,7 @@ int main(void) {
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -54,7 +57,7 @@ int main(void) {
 /* What the processes tell each other: monotonic times, in shared memory. */
 struct shared {
   volatile double started;
-  volatile double ended[2]; /* 0: written, 1: received */
+  volatile double ended[3]; /* 0: written, 1: received (by the first follower), 2: by the second */
 };
 
 static struct shared *shared;
@@ -218,6 +221,21 @@ static void run_reader(const struct sockaddr_in *address, uint64_t total, size_t
   _exit(0);
 }
 
+/* A follower: what the leader's file has, into a file of its own. */
+static void run_follower(const struct sockaddr_in *address, int file, uint64_t total, size_t chunk, int number) {
+  unsigned char *buffer = malloc(chunk);
+  if (!buffer) die("malloc");
+  memset(buffer, 1, chunk);
+  int fd = connect_to(address);
+  for (uint64_t left = total; left > 0;) {
+    size_t length = receive(fd, buffer, left < chunk ? (size_t)left : chunk);
+    write_all(file, buffer, length);
+    left -= length;
+  }
+  shared->ended[number] = now();
+  _exit(0);
+}
+
 static void run_echo_server(int listener, int file, uint64_t count, size_t length) {
   unsigned char *buffer = malloc(length);
   int fd = accept_from(listener);
@@ -283,7 +301,7 @@ static double run_buffered_writes(int file, uint64_t total, uint64_t uncounted, 
   return now() - started;
 }
 
-static pid_t children[4];
+static pid_t children[6];
 static int child_count;
 
 /* True in the child, which never returns from what it runs. */
@@ -292,6 +310,7 @@ static int in_child(void) {
   if (pid < 0) die("fork");
   if (pid == 0) {
     alarm(SECONDS_MAX);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     return 1;
   }
   children[child_count++] = pid;
@@ -321,7 +340,7 @@ static double cpu_seconds_of_children(void) {
 int main(int argc, char **argv) {
   if (argc != 5 && argc != 6) {
     fprintf(stderr,
-            "usage: limit-probes produce|consume|both|buffered-writes BYTES CHUNK DIRECTORY [WARM-UP] | echo COUNT BYTES "
+            "usage: limit-probes produce|consume|both|replicate|buffered-writes BYTES CHUNK DIRECTORY [WARM-UP] | echo COUNT BYTES "
             "DIRECTORY\n");
     return 2;
   }
@@ -331,17 +350,19 @@ int main(int argc, char **argv) {
   uint64_t uncounted = argc == 6 ? strtoull(argv[5], NULL, 10) : 0;
   int is_produce = !strcmp(probe, "produce"), is_consume = !strcmp(probe, "consume");
   int is_both = !strcmp(probe, "both"), is_echo = !strcmp(probe, "echo");
-  int is_writes = !strcmp(probe, "buffered-writes");
-  if (!is_produce && !is_consume && !is_both && !is_echo && !is_writes) {
+  int is_writes = !strcmp(probe, "buffered-writes"), is_replicate = !strcmp(probe, "replicate");
+  if (!is_produce && !is_consume && !is_both && !is_echo && !is_writes && !is_replicate) {
     fprintf(stderr, "limit-probes: unknown probe %s\n", probe);
     return 2;
   }
   if (total == 0 || chunk == 0 || chunk > (64u << 20) || total > (is_echo ? ECHO_COUNT_MAX : BYTES_MAX) ||
-      uncounted > (is_produce || is_both || is_writes ? BYTES_MAX - total : 0)) {
+      uncounted > (is_produce || is_both || is_replicate || is_writes ? BYTES_MAX - total : 0)) {
     fprintf(stderr, "limit-probes: sizes out of bounds\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
+  /* Nobody reads what we print once whoever started us is gone; the ends go with us the same way. */
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) die("mmap");
   int file = open_file(argv[4]);
@@ -362,7 +383,7 @@ int main(int argc, char **argv) {
     if (in_child()) run_echo_client(&in, total, chunk);
     return wait_for_children();
   }
-  if (is_produce || is_both) {
+  if (is_produce || is_both || is_replicate) {
     if (in_child()) run_writer(listener, file, uncounted + total, uncounted, chunk);
     if (in_child()) run_sender(&in, uncounted + total, chunk);
   }
@@ -370,9 +391,27 @@ int main(int argc, char **argv) {
     if (in_child()) run_file_sender(second, file, uncounted + total, chunk, is_consume);
     if (in_child()) run_reader(&out, uncounted + total, chunk);
   }
+  if (is_replicate) {
+    struct sockaddr_in third_address;
+    int third = listen_on_loopback(&third_address);
+    int files[2] = {open_file(argv[4]), open_file(argv[4])};
+    for (int i = 0; i < 2; i++) {
+      if (in_child()) run_file_sender(i == 0 ? second : third, file, uncounted + total, chunk, 0);
+      if (in_child()) run_follower(i == 0 ? &out : &third_address, files[i], uncounted + total, chunk, i + 1);
+    }
+  }
   if (wait_for_children()) return 1;
-  double ended = shared->ended[0] > shared->ended[1] ? shared->ended[0] : shared->ended[1];
+  double ended = shared->ended[0];
+  for (int i = 1; i < 3; i++)
+    if (shared->ended[i] > ended) ended = shared->ended[i];
   double seconds = ended - shared->started;
+  if (is_replicate) {
+    printf("{\"probe\":\"%s\",\"bytes\":%llu,\"chunk\":%zu,\"seconds\":%.6f,\"leaderSeconds\":%.6f,"
+           "\"mebibytesPerSecond\":%.2f,\"cpuSeconds\":%.3f}\n",
+           probe, (unsigned long long)total, chunk, seconds, shared->ended[0] - shared->started,
+           (double)total / 1048576.0 / seconds, cpu_seconds_of_children());
+    return 0;
+  }
   printf("{\"probe\":\"%s\",\"bytes\":%llu,\"chunk\":%zu,\"seconds\":%.6f,\"mebibytesPerSecond\":%.2f,\"cpuSeconds\":%.3f}\n",
          probe, (unsigned long long)total, chunk, seconds, (double)total / 1048576.0 / seconds, cpu_seconds_of_children());
   return 0;

@@ -59,7 +59,7 @@ export class Child {
     // One that ends before it has read everything says so by its exit.
     this.process.stdin?.on('error', () => {})
     this.process.stdin?.end(options.input)
-    const log = options.logFile === undefined ? undefined : createWriteStream(options.logFile)
+    const log = options.logFile === undefined ? undefined : createWriteStream(options.logFile, { flags: 'a' })
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream?.setEncoding('utf8')
       stream?.on('data', (text: string) => {

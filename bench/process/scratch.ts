@@ -34,7 +34,8 @@ export function makeScratch(parent: string): Scratch {
     remember(pid) {
       appendFileSync(join(path, CHILDREN), `${pid} ${startTimeOf(pid) ?? ''}\n`)
     },
-    remove: () => rmSync(path, { recursive: true, force: true }),
+    // A process that was ended may still close a file in it.
+    remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }),
   }
 }
 

@@ -6,6 +6,7 @@
 import * as echarts from 'echarts'
 import { formatRate } from '../measure/progress.ts'
 import { type BenchResult, type TestId, variantName } from '../result.ts'
+import { isLatencyTest } from '../workloads.ts'
 
 export type Option = echarts.EChartsOption
 
@@ -73,7 +74,7 @@ const millions = (value: number) => (value === 0 ? '0' : formatRate(value).repla
 /** Medians as bars, lowest and highest run as whiskers. */
 export function throughputChart(result: BenchResult): string | undefined {
   const tests = result.settings.tests.filter((test) =>
-    result.results.some((one) => one.test === test && one.recordsPerSecond !== null && test !== 'end-to-end-1x'),
+    result.results.some((one) => one.test === test && one.recordsPerSecond !== null && !isLatencyTest(test)),
   )
   if (tests.length === 0) return undefined
   const names = variantsOf(result)
@@ -285,6 +286,11 @@ function testTitle(test: TestId): string {
     'single-consumer': 'one\nconsumer',
     'producer-and-consumer-1x': 'producer\n+ consumer',
     'end-to-end-1x': 'end to end',
+    'single-producer-3x-async': 'one producer\n3x async',
+    'single-producer-3x-sync': 'one producer\n3x sync',
+    'three-producers-3x-async': '3 producers\n3x async',
+    'producer-and-consumer-3x': 'producer\n+ consumer 3x',
+    'end-to-end-3x': 'end to end\n3x',
   }
   return titles[test]
 }

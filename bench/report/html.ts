@@ -1,7 +1,8 @@
 /** One self-contained HTML page of a result: no scripts, nothing fetched, light and dark, readable on a phone. */
 import { formatMiB, formatMs, formatRate } from '../measure/progress.ts'
 import { type BenchResult, isRun, type LimitResult, type TestId, type TestResult, variantName } from '../result.ts'
-import { workloads } from '../workloads.ts'
+import { worstReplication } from '../summary.ts'
+import { isLatencyTest, workloads } from '../workloads.ts'
 import { escapeHtml as h, page } from './page.ts'
 import { formatRatio } from './table.ts'
 
@@ -65,7 +66,10 @@ export function headline(result: BenchResult): string {
     return `${ratio.ratio.toFixed(1)} times Apache Kafka’s rate: ${what}, on this machine`
   }
   if (first?.recordsPerSecond == null) return 'Nothing could be measured'
-  if (first.test === 'end-to-end-1x') return `Produce to consume in ${formatMs(first.latencyMs?.p50 ?? 0)}, one broker`
+  if (isLatencyTest(first.test)) {
+    const brokers = workloads[first.test].brokers === 1 ? 'one broker' : 'three replicas'
+    return `Produce to consume in ${formatMs(first.latencyMs?.p50 ?? 0)}, ${brokers}`
+  }
   return `${formatRate(first.recordsPerSecond).replace(' M', ' million')} records a second: ${workloads[first.test].title.toLowerCase()}`
 }
 
@@ -84,7 +88,7 @@ function notices(result: BenchResult): string {
 function cards(result: BenchResult): string {
   const own = result.results.filter((one) => one.target === 'pagelog' && one.recordsPerSecond !== null)
   const card = (one: TestResult) => {
-    const isLatency = one.test === 'end-to-end-1x'
+    const isLatency = isLatencyTest(one.test)
     const value = isLatency ? formatMs(one.latencyMs?.p50 ?? 0) : formatRate(one.recordsPerSecond ?? 0)
     const unit = isLatency
       ? `p50 · p99 ${formatMs(one.latencyMs?.p99 ?? 0)}`
@@ -161,9 +165,15 @@ function runList(results: readonly TestResult[], title: (one: TestResult) => str
     const runs = one.runs.map((run) => (isRun(run) ? formatRate(run.recordsPerSecond) : 'failed')).join(' · ')
     const limit = one.bottleneck === null ? '' : ` The limit was the ${one.bottleneck}.`
     const errors = one.errors + one.retries === 0 ? '' : ` Errors ${one.errors}, retries ${one.retries}.`
-    return `<li>${h(`${title(one)}: runs of ${runs} records/s.${limit}${errors}`)}</li>`
+    return `<li>${h(`${title(one)}: runs of ${runs} records/s.${limit}${followers(one)}${errors}`)}</li>`
   })
   return lines.length === 0 ? '' : `<ul class="faint">${lines.join('')}</ul>`
+}
+
+function followers(one: TestResult): string {
+  const worst = worstReplication(one.runs)
+  if (worst === null) return ''
+  return ` Followers ${formatRate(worst.lagRecords)} records behind at the end, equal after ${formatMs(worst.equalAfterMs)}, in the worst run.`
 }
 
 function settingsTable(result: BenchResult): string {
@@ -176,9 +186,9 @@ function settingsTable(result: BenchResult): string {
     ['values', `${s.valueBytes} bytes, random, seed ${s.payloadSeed}, out of ${formatMiB(s.payloadPoolBytes)}`],
     [
       'producer',
-      `batch ${s.batchBytes} bytes, linger ${s.lingerMs} ms, acks ${s.acks === -1 ? 'all' : s.acks}, no idempotence`,
+      `batch ${s.batchBytes} bytes, linger ${s.lingerMs} ms, acks ${s.acks === -1 ? 'all' : s.acks} where the test does not say, no idempotence`,
     ],
-    ['topic', `${s.partitions} partitions, 1 replica`],
+    ['topic', `${s.partitions} partitions, 1 replica; tests with 3x: three brokers, three replicas`],
     ['runs', `${s.runs}, each up to ${s.records} records or ${s.seconds} s after ${s.warmUpSeconds} s of warm-up`],
     ...Object.entries(s.targets).map(([name, settings]): [string, string] => [
       `${name} broker`,
@@ -192,7 +202,7 @@ function settingsTable(result: BenchResult): string {
 }
 
 function latencyCaption(test: TestId): string {
-  return test === 'end-to-end-1x'
+  return isLatencyTest(test)
     ? 'From the call of send until the record is acknowledged and read.'
     : 'From the call of send to the acknowledgement while the producer keeps its buffer full: mostly time in the queue.'
 }

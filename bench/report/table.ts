@@ -1,6 +1,7 @@
 /** The result as a table for a terminal: one row per test and variant, the share of the limit and the ratio beside it. */
 import { formatMs, formatRate } from '../measure/progress.ts'
 import { type BenchResult, isRun, type LimitResult, type RatioResult, type TestResult, variantName } from '../result.ts'
+import { worstReplication } from '../summary.ts'
 
 export function formatTable(result: BenchResult): string {
   const rows = [
@@ -16,6 +17,14 @@ export function formatTable(result: BenchResult): string {
     if (one.bottleneck !== null) {
       lines.push(`${one.test} · ${variantName(one.target, one.driver)}: the limit was the ${one.bottleneck}`)
     }
+  }
+  for (const one of result.results) {
+    const worst = worstReplication(one.runs)
+    if (worst === null) continue
+    lines.push(
+      `${one.test} · ${variantName(one.target, one.driver)}: followers ${formatRate(worst.lagRecords)} records behind at the end, ` +
+        `equal after ${formatMs(worst.equalAfterMs)}${one.runs.length > 1 ? ' (worst run)' : ''}`,
+    )
   }
   for (const failure of result.failures) {
     lines.push(`FAILED ${failure.test} · ${failure.target}: ${failure.error.split('\n')[0]}`)

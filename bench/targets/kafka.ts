@@ -1,11 +1,13 @@
 /**
- * Apache Kafka as a single KRaft node on loopback: storage formatted, then started with the heap and the JVM flags of
- * its own start script. Defaults of its shipped server.properties except where `settings` says otherwise.
+ * Apache Kafka on loopback: KRaft nodes that are broker and controller both (a quorum of all of them), storage formatted,
+ * then started with the heap and the JVM flags of its own start script. Defaults of its shipped server.properties except
+ * where `settings` says otherwise.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runKafkaTool, startJava } from '../peers/java.ts'
-import { freePorts, waitForPort } from './ports.ts'
+import type { Child } from '../process/children.ts'
+import { freePorts, waitForBrokers, waitForPort } from './ports.ts'
 import type { Target, TargetOptions } from './target.ts'
 
 const START_MS_MAX = 60_000
@@ -14,14 +16,20 @@ export interface KafkaOptions extends TargetOptions {
   readonly signal?: AbortSignal
 }
 
+/** Internal topics cannot have three replicas. */
+const OF_ONE_BROKER = {
+  'offsets.topic.replication.factor': '1',
+  'transaction.state.log.replication.factor': '1',
+  'transaction.state.log.min.isr': '1',
+}
+/** As `pagelog cluster start` has it: what is acknowledged to acks=all is on two brokers at least. */
+const OF_A_CLUSTER = { 'min.insync.replicas': '2' }
+
 /** What is not Kafka's default, and why. */
 function settingsOf(options: KafkaOptions): Record<string, string> {
   return {
     'num.partitions': String(options.partitions),
-    // One broker: internal topics cannot have three replicas.
-    'offsets.topic.replication.factor': '1',
-    'transaction.state.log.replication.factor': '1',
-    'transaction.state.log.min.isr': '1',
+    ...((options.brokers ?? 1) > 1 ? OF_A_CLUSTER : OF_ONE_BROKER),
     // As in the shipped server.properties: a first consumer does not wait 3 s for others.
     'group.initial.rebalance.delay.ms': '0',
     // Deleted topics leave the disk at once, so that one run's data are gone before the next.
@@ -30,40 +38,58 @@ function settingsOf(options: KafkaOptions): Record<string, string> {
   }
 }
 
+interface PreparedNode {
+  readonly port: number
+  readonly directory: string
+  readonly properties: string
+}
+
 /** Everything but starting: the format step is not part of the start that is measured. */
 export async function prepareKafka(options: KafkaOptions): Promise<{ port: number; properties: string }> {
-  const [port, controllerPort] = (await freePorts(2)) as [number, number]
-  const dataDirectory = join(options.directory, 'data')
-  mkdirSync(dataDirectory, { recursive: true })
-  const lines: Record<string, string> = {
-    'process.roles': 'broker,controller',
-    'node.id': '1',
-    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
-    'controller.listener.names': 'CONTROLLER',
-    'log.dirs': dataDirectory,
-    ...settingsOf(options),
-  }
-  const properties = join(options.directory, 'server.properties')
-  writeFileSync(
-    properties,
-    Object.entries(lines)
-      .map(([key, value]) => `${key}=${value}\n`)
-      .join(''),
-  )
+  const [node] = await prepareNodes({ ...options, brokers: 1 })
+  return node!
+}
+
+async function prepareNodes(options: KafkaOptions): Promise<PreparedNode[]> {
+  const count = options.brokers ?? 1
+  const ports = await freePorts(2 * count)
+  const voters = Array.from({ length: count }, (_, i) => `${i + 1}@127.0.0.1:${ports[count + i]}`).join(',')
   const clusterId = 'cGFnZWxvZy1iZW5jaG1hcg'
-  await runKafkaTool('kafka.tools.StorageTool', ['format', '-t', clusterId, '-c', properties], {
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-  })
-  return { port, properties }
+  return Promise.all(
+    Array.from({ length: count }, async (_, i) => {
+      const port = ports[i]!
+      const directory = count === 1 ? options.directory : join(options.directory, `broker-${i + 1}`)
+      mkdirSync(join(directory, 'data'), { recursive: true })
+      const properties = join(directory, 'server.properties')
+      const lines: Record<string, string> = {
+        'process.roles': 'broker,controller',
+        'node.id': String(i + 1),
+        'controller.quorum.voters': voters,
+        listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${ports[count + i]}`,
+        'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+        'controller.listener.names': 'CONTROLLER',
+        'log.dirs': join(directory, 'data'),
+        ...settingsOf(options),
+      }
+      const text = Object.entries(lines).map(([key, value]) => `${key}=${value}\n`)
+      writeFileSync(properties, text.join(''))
+      await runKafkaTool('kafka.tools.StorageTool', ['format', '-t', clusterId, '-c', properties], {
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      })
+      return { port, directory, properties }
+    }),
+  )
 }
 
 export async function startKafka(options: KafkaOptions): Promise<Target> {
-  const { port, properties } = await prepareKafka(options)
-  const target = await launchKafka(options, port, properties)
+  const nodes = await prepareNodes(options)
+  const target = await launchNodes(options, nodes)
+  const ready = async () => {
+    await Promise.all(nodes.map(({ port }) => waitForPort(port, START_MS_MAX, options.signal)))
+    if (nodes.length > 1) await waitForBrokers(target.bootstrap, nodes.length, START_MS_MAX, options.signal)
+  }
   try {
-    await Promise.race([waitForPort(port, START_MS_MAX, options.signal), target.failure])
+    await Promise.race([ready(), target.failure])
   } catch (error) {
     await target.close()
     throw error
@@ -73,27 +99,39 @@ export async function startKafka(options: KafkaOptions): Promise<Target> {
 
 /** Starts the JVM on a prepared directory and returns at once: the caller finds out when it serves. */
 export async function launchKafka(options: KafkaOptions, port: number, properties: string): Promise<Target> {
-  const child = await startJava('Apache Kafka', {
-    className: 'kafka.Kafka',
-    args: [properties],
-    jvmFlags: ['-Xmx1G', '-Xms1G', ...(options.runtimeFlags ?? [])],
-    cwd: options.directory,
-    logFile: join(options.directory, 'kafka.log'),
-  })
-  options.onStart?.(child.pid)
-  const failure = child.failure()
+  return launchNodes(options, [{ port, properties, directory: options.directory }])
+}
+
+async function launchNodes(options: KafkaOptions, nodes: readonly PreparedNode[]): Promise<Target> {
+  const children: Child[] = []
+  for (const { directory, properties } of nodes) {
+    const child = await startJava('Apache Kafka', {
+      className: 'kafka.Kafka',
+      args: [properties],
+      jvmFlags: ['-Xmx1G', '-Xms1G', ...(options.runtimeFlags ?? [])],
+      cwd: directory,
+      logFile: join(directory, 'kafka.log'),
+    })
+    children.push(child)
+    options.onStart?.(child.pid)
+  }
+  const failure = Promise.race(children.map((child) => child.failure()))
   failure.catch(() => {})
+  const brokers = nodes.map(({ directory }, i) => ({ pid: children[i]!.pid, dataDirectory: join(directory, 'data') }))
   return {
     name: 'kafka',
-    bootstrap: `127.0.0.1:${port}`,
-    pid: child.pid,
-    dataDirectory: join(options.directory, 'data'),
+    bootstrap: nodes.map(({ port }) => `127.0.0.1:${port}`).join(','),
+    ...brokers[0]!,
+    brokers,
     settings: settingsOf(options),
     resetMetrics: async () => {},
-    loopDelay: async () => undefined,
+    loopDelays: async () => brokers.map(() => undefined),
     failure,
-    close: async () => {
-      await child.end(30_000)
-    },
+    close: () => endNodes(children),
   }
+}
+
+/** A node of a quorum may wait for the others before it ends: what has not ended in time is killed. */
+async function endNodes(children: readonly Child[]): Promise<void> {
+  await Promise.all(children.map((child) => child.end(children.length === 1 ? 30_000 : 15_000)))
 }

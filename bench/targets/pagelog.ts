@@ -1,23 +1,15 @@
 /** pagelog's broker as users start it: `bin/pagelog.cjs broker`, with an IPC channel over which its metrics are asked. */
-import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { LoopDelay as Sampled } from '../../src/env/index.ts'
-import { toLoopDelay } from '../measure/loop-delay.ts'
 import { Child } from '../process/children.ts'
 import { packageRoot } from '../process/package-root.ts'
-import type { LoopDelay } from '../result.ts'
+import { loopDelayOf } from './broker-metrics.ts'
+import { PagelogCluster } from './pagelog-cluster.ts'
+import type { PagelogOptions } from './pagelog-options.ts'
 import { freePorts, waitForPort } from './ports.ts'
-import type { Target, TargetOptions } from './target.ts'
+import type { Target } from './target.ts'
 
 const START_MS_MAX = 30_000
-const ANSWER_MS_MAX = 10_000
-
-export interface PagelogOptions extends TargetOptions {
-  readonly signal?: AbortSignal
-  /** The node that runs it, by default ours. */
-  readonly node?: string
-}
 
 /** What is not the default, and why. */
 function settingsOf(options: PagelogOptions): Record<string, string> {
@@ -27,7 +19,9 @@ function settingsOf(options: PagelogOptions): Record<string, string> {
   }
 }
 
+/** One broker with its own metadata, or as many as `brokers` says that share a supervisor's. */
 export async function startPagelog(options: PagelogOptions): Promise<Target> {
+  if ((options.brokers ?? 1) > 1) return (await PagelogCluster.start(options)).target
   const [port] = (await freePorts(1)) as [number]
   const target = launchPagelog(options, port)
   try {
@@ -66,28 +60,15 @@ export function launchPagelog(options: PagelogOptions, port: number): Target {
     bootstrap: `127.0.0.1:${port}`,
     pid: child.pid,
     dataDirectory,
+    brokers: [{ pid: child.pid, dataDirectory }],
     settings,
     resetMetrics: async () => {
       child.process.send('metrics-reset')
     },
-    loopDelay: async () => loopDelayIn(await askMetrics(child)),
+    loopDelays: async () => [await loopDelayOf(child)],
     failure,
     close: async () => {
       await child.end(30_000)
     },
   }
-}
-
-/** One question at a time. */
-async function askMetrics(child: Child): Promise<unknown> {
-  const answer = once(child.process, 'message', { signal: AbortSignal.timeout(ANSWER_MS_MAX) })
-  child.process.send('metrics')
-  const [message] = (await Promise.race([answer, child.failure()])) as unknown[]
-  return message
-}
-
-function loopDelayIn(message: unknown): LoopDelay | undefined {
-  const { metrics } = message as { metrics?: { process?: { eventLoop?: Sampled } } }
-  const sampled = metrics?.process?.eventLoop
-  return sampled === undefined || sampled.turns === 0 ? undefined : toLoopDelay(sampled)
 }

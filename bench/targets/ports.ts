@@ -1,7 +1,8 @@
-/** Free ports on loopback, for a target that must be told its port before it starts. */
+/** Free ports on loopback, for a target that must be told its port before it starts; and waiting until it serves. */
 import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Admin } from '../../src/client/index.ts'
 
 /** All held open together, so that they differ; another process may still take one before the target does. */
 export async function freePorts(count: number): Promise<number[]> {
@@ -23,6 +24,26 @@ export async function waitForPort(port: number, timeoutMs: number, signal?: Abor
     signal?.throwIfAborted()
     if (performance.now() > deadline) throw new Error(`nothing listens on 127.0.0.1:${port} after ${timeoutMs} ms`)
     await sleep(5)
+  }
+}
+
+/** Resolves once so many brokers know of each other, as the one says that answers. Rejects after `timeoutMs`. */
+export async function waitForBrokers(
+  bootstrap: string,
+  count: number,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs
+  const admin = new Admin({ bootstrap })
+  try {
+    while ((await admin.describeCluster()).nodes.length < count) {
+      signal?.throwIfAborted()
+      if (performance.now() > deadline) throw new Error(`fewer than ${count} brokers after ${timeoutMs} ms`)
+      await sleep(50)
+    }
+  } finally {
+    await admin.close()
   }
 }
 

@@ -1,19 +1,27 @@
-/** What a benchmark runs against: one broker in a process of its own, in a new directory. */
+/** What a benchmark runs against: brokers, each in a process of its own, in new directories. */
 import type { LoopDelay } from '../result.ts'
+
+export interface BrokerProcess {
+  readonly pid: number
+  /** The log directory; its size on disk belongs to a result. */
+  readonly dataDirectory: string
+}
 
 export interface Target {
   readonly name: 'pagelog' | 'kafka'
   readonly bootstrap: string
+  /** Of the first broker, the only one if there is one. */
   readonly pid: number
-  /** The log directory; its size on disk belongs to a result. */
   readonly dataDirectory: string
+  /** All of them. */
+  readonly brokers: readonly BrokerProcess[]
   /** Settings that differ from the defaults. */
   readonly settings: Readonly<Record<string, string>>
-  /** Starts the broker's own measuring anew, as the measured phase begins. */
+  /** Starts the brokers' own measuring anew, as the measured phase begins. */
   resetMetrics(): Promise<void>
-  /** Event-loop delay since the reset; undefined for a target that has none. */
-  loopDelay(): Promise<LoopDelay | undefined>
-  /** Rejects when the process dies by itself. */
+  /** Event-loop delay of each broker since the reset; undefined for one that has none. */
+  loopDelays(): Promise<readonly (LoopDelay | undefined)[]>
+  /** Rejects when a broker dies by itself. */
   readonly failure: Promise<never>
   close(): Promise<void>
 }
@@ -22,6 +30,8 @@ export interface TargetOptions {
   /** An empty directory for the data and the log of the process. */
   readonly directory: string
   readonly partitions: number
+  /** How many brokers; topics are made with as many replicas where they are to have several. Default 1. */
+  readonly brokers?: number
   /** Told the process id as soon as there is one. */
   readonly onStart?: (pid: number) => void
   /** Extra flags for node (`--cpu-prof`) or the JVM. */

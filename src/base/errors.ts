@@ -22,6 +22,9 @@ export type OperatingErrorCode =
   | 'PAGELOG_UNSUPPORTED' // version, codec or platform
   | 'PAGELOG_BROKER' // the broker answered an error code; see kafkaCode
   | 'PAGELOG_ABORTED'
+  | 'PAGELOG_METADATA_UNREACHABLE' // no metadata server answers; nothing was done
+  | 'PAGELOG_OUTCOME_UNKNOWN' // the answer to a metadata transaction was lost: it may have happened
+  | 'PAGELOG_LEASE_LOST' // the metadata lease is gone, its keys with it
   | 'PAGELOG_WORKER' // a worker thread died, or the module of its job does not load
 
 export interface ErrorFields {

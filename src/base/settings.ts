@@ -20,6 +20,8 @@ export interface Setting<V extends SettingValue = SettingValue> {
   readonly oneOf?: readonly string[]
   /** Between the bounds, and not allowed all the same. */
   readonly noneOf?: readonly number[]
+  /** Never shown to anybody. */
+  readonly isSecret?: boolean
   readonly doc: string
 }
 

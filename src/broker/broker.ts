@@ -4,17 +4,26 @@
  * written.
  */
 import { type Logger, PagelogError, silentLogger } from '../base/index.ts'
-import { type Env, type FileLock, type Listener, type LoopSampler, nodeEnv, processUsage } from '../env/index.ts'
+import {
+  type Env,
+  type FileLock,
+  type Listener,
+  type LoopSampler,
+  machineBootId,
+  nodeEnv,
+  processUsage,
+} from '../env/index.ts'
 import { LogDirectory } from '../log/index.ts'
-import { ClusterImage, EmbeddedMetadata } from '../metadata/index.ts'
+import type { ClusterImage, MetadataStore } from '../metadata/index.ts'
+import { FetchSessions, type Partitions, Replicas, type ReplicationRules } from '../replication/index.ts'
 import { Connections } from './connections.ts'
 import { FetchPurgatory } from './delayed-fetch.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { BrokerFacade } from './facade.ts'
 import { handlers } from './handlers/index.ts'
 import { type Endpoint, singleListener } from './listeners.ts'
+import { Membership } from './membership.ts'
 import { BrokerCounters, type BrokerMetrics } from './metrics.ts'
-import { Partitions } from './partitions.ts'
 import { ProducerIds } from './producer-ids.ts'
 import { RecordInspector } from './record-inspector.ts'
 import { Refusals } from './refusals.ts'
@@ -32,19 +41,24 @@ export interface BrokerOptions {
   readonly sampler?: LoopSampler
   /** What clients are told when the listener has no host and nothing is advertised. */
   readonly hostname?: string
+  /** A metadata store that several brokers share and the caller closes, in place of what `pagelog.metadata` says. */
+  readonly metadata?: MetadataStore
+  /** Of the machine; another one means that the page cache was lost since the last start. */
+  readonly bootId?: string
+  /** Others than the sound ones lose records: only for tests of what finds that. */
+  readonly replicationRules?: ReplicationRules
 }
 
 interface Parts {
   readonly lock: FileLock
-  readonly store: EmbeddedMetadata
-  readonly image: ClusterImage
+  readonly membership: Membership
+  readonly replicas: Replicas<TopicSettings>
   readonly directory: LogDirectory
   readonly facade: BrokerFacade
   readonly connections: Connections
   readonly listener: Listener
 }
 
-const METADATA_FILE = 'pagelog-metadata.journal'
 const METADATA_LOCK = 'pagelog-metadata.lock'
 
 export class Broker {
@@ -90,9 +104,19 @@ export class Broker {
     return this.#parts.directory.path
   }
 
+  /** Its place in the cluster, for who looks at that itself: tests and simulations. */
+  get membership(): Membership {
+    return this.#parts.membership
+  }
+
+  /** For who looks at the replicas themselves: tests and simulations. */
+  get partitions(): Partitions<TopicSettings> {
+    return this.#parts.replicas.partitions
+  }
+
   metrics(): BrokerMetrics {
-    const { facade, connections, image } = this.#parts
-    const { sampler } = facade
+    const { facade, connections } = this.#parts
+    const { sampler, image } = facade
     return {
       ...facade.counters,
       connections: connections.count,
@@ -121,30 +145,38 @@ async function startParts(options: BrokerOptions, undo: (() => unknown)[]): Prom
   // The log directory has Kafka's lock, but is opened after the metadata that it needs; these files have their own.
   const lock = await env.disk.lock(`${path}/${METADATA_LOCK}`)
   undo.push(() => lock.release())
-  const store = await EmbeddedMetadata.open({ disk: env.disk, path: `${path}/${METADATA_FILE}`, logger })
-  undo.push(() => store.close())
-  const image = new ClusterImage(store)
-  const directory = await openDirectory(env, logger, settings, defaults, image)
+  const membership = await Membership.open({
+    env,
+    settings,
+    topicDefaults: defaults,
+    logger,
+    store: options.metadata,
+    bootId: options.bootId ?? machineBootId(),
+  })
+  undo.push(() => membership.close())
+  const { store, image } = membership
+  const clusterId = await membership.clusterId()
+  await membership.checkNodeId()
+  const directory = await openDirectory(env, logger, settings, { defaults, image, clusterId })
   undo.push(() => directory.close({ clean: false }))
   directory.onOffline((error) => logger.error({ path, error }, 'the log directory failed and is offline until restart'))
-  const partitions = new Partitions()
-  const topics = new Topics({
-    store,
-    image,
-    directory,
-    partitions,
-    topicDefaults: defaults,
-    random: env.random,
-    logger,
-  })
+  await membership.settle(directory)
+  const { replicationRules: rules } = options
+  const { replicas, topics } = await openReplicas(env, logger, settings, { defaults, membership, directory, rules })
+  undo.push(() => replicas.close())
   await topics.reconcile()
   const { accept, bind } = holdConnections()
   const listener = await env.network.listen({ ...endpoint, backlog: settings.socketListenBacklogSize }, accept)
   undo.push(() => listener.close())
+  const advertised = advertisedEndpoint(settings, endpoint, listener, options.hostname)
+  undo.push(() => membership.resign())
+  await membership.join(directory, advertised)
+  membership.registration.onFenced(() => replicas.fenced())
+  replicas.begin()
   const facade: BrokerFacade = {
     nodeId: directory.nodeId,
     clusterId: directory.clusterId,
-    advertised: advertisedEndpoint(settings, endpoint, listener, options.hostname),
+    advertised,
     settings,
     explicitSettings: new Set(Object.keys(options.settings ?? {})),
     topicDefaults: defaults,
@@ -154,8 +186,10 @@ async function startParts(options: BrokerOptions, undo: (() => unknown)[]): Prom
     counters: new BrokerCounters(),
     refusals: new Refusals(logger, env.clock),
     handlers,
+    membership,
     image,
-    partitions,
+    partitions: replicas.partitions,
+    fetchSessions: fetchSessionsOf(settings, env, image),
     topics,
     producerIds: new ProducerIds(store),
     inspector: new RecordInspector({
@@ -169,7 +203,15 @@ async function startParts(options: BrokerOptions, undo: (() => unknown)[]): Prom
   }
   const connections = new Connections(facade, new Dispatcher(facade))
   bind((stream) => connections.accept(stream))
-  return { lock, store, image, directory, facade, connections, listener }
+  return { lock, membership, replicas, directory, facade, connections, listener }
+}
+
+function fetchSessionsOf(settings: BrokerSettings, env: Env, image: ClusterImage): FetchSessions {
+  const sessions = new FetchSessions(settings.maxIncrementalFetchSessionCacheSlots, env.random)
+  image.onChange(({ brokers }) => {
+    for (const id of brokers) sessions.brokerChanged(id)
+  })
+  return sessions
 }
 
 /** The listener must exist before we know its port, and the connections need to know that; in between, they wait. */
@@ -186,12 +228,58 @@ function holdConnections() {
   }
 }
 
+interface ReplicasContext {
+  readonly defaults: TopicSettings
+  readonly membership: Membership
+  readonly directory: LogDirectory
+  readonly rules: ReplicationRules | undefined
+}
+
+async function openReplicas(
+  env: Env,
+  logger: Logger,
+  settings: BrokerSettings,
+  { defaults, membership, directory, rules }: ReplicasContext,
+): Promise<{ replicas: Replicas<TopicSettings>; topics: Topics }> {
+  const { store, image, alone } = membership
+  const { nodeId } = directory
+  let topics: Topics | undefined
+  const replicas = await Replicas.open<TopicSettings>({
+    nodeId,
+    env,
+    directory,
+    image,
+    store,
+    settings,
+    logger,
+    settingsOf: ({ configs }) => {
+      const topic = effectiveTopicSettings(defaults, configs)
+      return { topic, log: logSettingsOf(topic) }
+    },
+    leaseValid: () => membership.registration.leaseValid(),
+    brokerEpoch: () => (membership.lease === undefined ? 0 : membership.registration.brokerEpoch),
+    fetchers: membership.fetchers,
+    rules,
+    broken: (topicId, index) => membership.reportBroken(topicId, index),
+    removed: async (topic) => await topics?.removed(topic),
+  })
+  const lease = (): string | undefined => membership.lease
+  const { random } = env
+  topics = new Topics({ nodeId, alone, lease, store, image, directory, replicas, random, logger })
+  return { replicas, topics }
+}
+
+interface DirectoryContext {
+  readonly defaults: TopicSettings
+  readonly image: ClusterImage
+  readonly clusterId: string | undefined
+}
+
 function openDirectory(
   env: Env,
   logger: Logger,
   settings: BrokerSettings,
-  defaults: TopicSettings,
-  image: ClusterImage,
+  { defaults, image, clusterId }: DirectoryContext,
 ): Promise<LogDirectory> {
   return LogDirectory.open({
     env,
@@ -201,7 +289,7 @@ function openDirectory(
     logger,
     nodeId: settings.nodeId,
     settingsOf: (topic) => logSettingsOf(effectiveTopicSettings(defaults, image.topic(topic)?.configs ?? {})),
-    ...(settings.clusterId === '' ? {} : { clusterId: settings.clusterId }),
+    ...(clusterId === undefined ? {} : { clusterId }),
   })
 }
 
@@ -226,11 +314,14 @@ function isWildcard(host: string): boolean {
   return host === '' || host === '0.0.0.0' || host === '::'
 }
 
-async function closeParts({ lock, store, image, directory, connections, listener }: Parts): Promise<void> {
+async function closeParts({ lock, membership, replicas, directory, connections, listener }: Parts): Promise<void> {
+  // Others lead before clients are turned away.
+  await membership.leave()
   await listener.close()
   await connections.close()
-  image.close()
+  await replicas.close()
+  await membership.resign()
   await directory.close({ clean: true })
-  await store.close()
+  await membership.close()
   await lock.release()
 }

@@ -4,12 +4,22 @@
  * thousand consumers woken by one append must not hold the event loop.
  */
 import type { Clock, Timer } from '../env/index.ts'
+import type { GrowthWait } from '../replication/index.ts'
 import type { Partition } from './partition.ts'
 import type { Session } from './session.ts'
 
 export interface WaitedPartition {
   readonly partition: Partition
   readonly offset: number
+}
+
+/** What a fetch waits for. */
+export interface FetchWish {
+  readonly minBytes: number
+  readonly maxWaitMs: number
+  readonly partitions: readonly WaitedPartition[]
+  /** It waits for what is appended, not for what is committed. */
+  readonly isFollower: boolean
 }
 
 export class FetchPurgatory {
@@ -31,18 +41,14 @@ export class FetchPurgatory {
     return this.#waiting
   }
 
-  /** Resolves true when the fetch is to be answered, false when its connection is gone. */
-  wait(
-    session: Session,
-    minBytes: number,
-    maxWaitMs: number,
-    partitions: readonly WaitedPartition[],
-  ): Promise<boolean> {
+  /** Resolves true when the fetch is to be answered, false when its connection is gone. `begun` learns how to end it. */
+  wait(session: Session, wish: FetchWish, begun?: (end: () => void) => void): Promise<boolean> {
     this.#waiting++
     return new Promise<boolean>((resolve) => {
-      const fetch = new DelayedFetch(minBytes, partitions, resolve, this)
+      const fetch = new DelayedFetch(wish, resolve, this)
+      begun?.(() => fetch.complete())
       fetch.watch(
-        this.#clock.after(maxWaitMs, () => fetch.complete()),
+        this.#clock.after(wish.maxWaitMs, () => fetch.complete()),
         session,
       )
     })
@@ -75,8 +81,9 @@ export class FetchPurgatory {
   }
 }
 
-export class DelayedFetch {
+export class DelayedFetch implements GrowthWait {
   readonly #minBytes: number
+  readonly #isFollower: boolean
   readonly #partitions: readonly WaitedPartition[]
   readonly #resolve: (answer: boolean) => void
   readonly #purgatory: FetchPurgatory
@@ -88,24 +95,20 @@ export class DelayedFetch {
   #done = false
   #wanted = true
 
-  constructor(
-    minBytes: number,
-    partitions: readonly WaitedPartition[],
-    resolve: (answer: boolean) => void,
-    purgatory: FetchPurgatory,
-  ) {
-    this.#minBytes = minBytes
-    this.#partitions = partitions
+  constructor(wish: FetchWish, resolve: (answer: boolean) => void, purgatory: FetchPurgatory) {
+    this.#minBytes = wish.minBytes
+    this.#isFollower = wish.isFollower
+    this.#partitions = wish.partitions
     this.#resolve = resolve
     this.#purgatory = purgatory
-    this.#bytes = new Float64Array(partitions.length)
+    this.#bytes = new Float64Array(wish.partitions.length)
   }
 
   watch(timer: Timer, session: Session): void {
     this.#timer = timer
     this.#stopListening = session.onClose(() => this.abandon())
     for (let slot = 0; slot < this.#partitions.length && !this.#done; slot++) {
-      this.#partitions[slot]!.partition.addWaiting(this, slot)
+      this.#partitions[slot]!.partition.addWaiting(this, slot, this.#isFollower)
       this.grew(slot)
     }
   }
@@ -114,7 +117,7 @@ export class DelayedFetch {
   grew(slot: number): void {
     if (this.#done) return
     const { partition, offset } = this.#partitions[slot]!
-    const bytes = partition.availableBytes(offset)
+    const bytes = partition.availableBytes(offset, this.#isFollower)
     this.#bytesTotal += bytes - this.#bytes[slot]!
     this.#bytes[slot] = bytes
     if (this.#bytesTotal >= this.#minBytes) this.complete()

@@ -11,13 +11,14 @@ const typeCodes: Readonly<Record<SettingType, number>> = { boolean: 1, string: 2
 
 interface Synonym {
   readonly name: string
-  readonly value: string
+  readonly value: string | null
   readonly source: number
 }
 
 export interface DescribedSetting {
   readonly name: string
-  readonly value: string
+  /** null: a secret. */
+  readonly value: string | null
   readonly readOnly: boolean
   readonly source: number
   readonly isSensitive: boolean
@@ -62,8 +63,9 @@ function defaultOf(setting: Setting): Synonym {
   return { name: setting.name, value: formatSetting(setting, setting.default), source: Source.DEFAULT }
 }
 
-function described(setting: Setting, synonyms: readonly Synonym[], readOnly: boolean): DescribedSetting {
+function described(setting: Setting, given: readonly Synonym[], readOnly: boolean): DescribedSetting {
+  const { name, doc, isSecret: isSensitive = false } = setting
+  const synonyms = isSensitive ? given.map((synonym) => ({ ...synonym, value: null })) : given
   const { value, source } = synonyms[0]!
-  const type = typeCodes[setting.type]
-  return { name: setting.name, value, readOnly, source, isSensitive: false, synonyms, type, doc: setting.doc }
+  return { name, value, readOnly, source, isSensitive, synonyms, type: typeCodes[setting.type], doc }
 }

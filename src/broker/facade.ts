@@ -2,10 +2,11 @@
 import type { Logger } from '../base/index.ts'
 import type { Clock, LoopSampler, Random } from '../env/index.ts'
 import type { ClusterImage } from '../metadata/index.ts'
+import type { FetchSessions, Partitions } from '../replication/index.ts'
 import type { FetchPurgatory } from './delayed-fetch.ts'
 import type { RegisteredHandler } from './handler.ts'
+import type { Membership } from './membership.ts'
 import type { BrokerCounters } from './metrics.ts'
-import type { Partitions } from './partitions.ts'
 import type { ProducerIds } from './producer-ids.ts'
 import type { RecordInspector } from './record-inspector.ts'
 import type { Refusals } from './refusals.ts'
@@ -28,10 +29,13 @@ export interface BrokerFacade {
   readonly counters: BrokerCounters
   readonly refusals: Refusals
   readonly handlers: readonly RegisteredHandler[]
-  /** Topics and partitions as the cluster agreed on them. */
+  /** This broker's standing in the cluster, and the controller. */
+  readonly membership: Membership
+  /** Topics, partitions and brokers as the cluster agreed on them. */
   readonly image: ClusterImage
-  /** The partitions that this broker leads. */
-  readonly partitions: Partitions
+  /** The partitions of which this broker has replicas. */
+  readonly partitions: Partitions<TopicSettings>
+  readonly fetchSessions: FetchSessions
   /** Creates and deletes topics. */
   readonly topics: Topics
   readonly producerIds: ProducerIds

@@ -2,7 +2,7 @@
  * Producer ids, never handed out twice (reliability P2): the next free id is stored before any id below it is used, in
  * blocks of a thousand as in Kafka. What is left of a block is lost at a restart.
  */
-import { assert } from '../base/index.ts'
+import { assert, hasCode } from '../base/index.ts'
 import type { MetadataStore } from '../metadata/index.ts'
 
 const KEY = 'producer-ids/next'
@@ -31,14 +31,20 @@ export class ProducerIds {
 
   async #allocate(): Promise<void> {
     for (;;) {
-      const current = this.#store.get(KEY)
-      const start = current === undefined ? 0 : Number(current.value)
+      const { pair } = await this.#store.get(KEY)
+      const start = pair === undefined ? 0 : Number(pair.value)
       assert(Number.isSafeInteger(start + BLOCK), 'producer ids stay safe integers')
-      const result = await this.#store.transact(
-        [{ key: KEY, field: 'modRevision', equals: current?.modRevision ?? 0 }],
-        [{ type: 'put', key: KEY, value: String(start + BLOCK) }],
-      )
-      if (result.succeeded) {
+      const taken = await this.#store
+        .transact(
+          [{ key: KEY, field: 'modRevision', equals: pair?.modRevision ?? 0 }],
+          [{ type: 'put', key: KEY, value: String(start + BLOCK) }],
+        )
+        .catch((error: unknown) => {
+          // The block may be ours or not: it is left to nobody, and another is asked for.
+          if (!hasCode(error, 'PAGELOG_OUTCOME_UNKNOWN')) throw error
+          return { succeeded: false }
+        })
+      if (taken.succeeded) {
         this.#next = start
         this.#end = start + BLOCK
         return

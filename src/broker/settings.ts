@@ -10,6 +10,7 @@
  */
 import { resolveSettings, type Setting, type SettingsOf, type SettingsTable } from '../base/index.ts'
 import { type LogDirectorySettings, logDirectorySettings } from '../log/index.ts'
+import { replicationSettings } from '../replication/index.ts'
 import { type TopicSettingKey, type TopicSettings, topicSettings } from './topic-settings.ts'
 
 /** The broker setting that gives a topic setting's default: same type and bounds under its own name. */
@@ -45,6 +46,10 @@ const topicDefaultSettings = {
   logCleanerMaxCompactionLagMs: topicDefault('log.cleaner.max.compaction.lag.ms', topicSettings.maxCompactionLagMs),
   logCleanerDeleteRetentionMs: topicDefault('log.cleaner.delete.retention.ms', topicSettings.deleteRetentionMs),
   minInsyncReplicas: topicDefault('min.insync.replicas', topicSettings.minInsyncReplicas),
+  uncleanLeaderElectionEnable: topicDefault(
+    'unclean.leader.election.enable',
+    topicSettings.uncleanLeaderElectionEnable,
+  ),
   compressionType: topicDefault('compression.type', topicSettings.compressionType),
   compressionGzipLevel: topicDefault('compression.gzip.level', topicSettings.compressionGzipLevel),
   compressionLz4Level: topicDefault('compression.lz4.level', topicSettings.compressionLz4Level),
@@ -74,13 +79,96 @@ export const brokerKeyOfTopicSetting = {
   maxCompactionLagMs: 'logCleanerMaxCompactionLagMs',
   deleteRetentionMs: 'logCleanerDeleteRetentionMs',
   minInsyncReplicas: 'minInsyncReplicas',
+  uncleanLeaderElectionEnable: 'uncleanLeaderElectionEnable',
   compressionType: 'compressionType',
   compressionGzipLevel: 'compressionGzipLevel',
   compressionLz4Level: 'compressionLz4Level',
   compressionZstdLevel: 'compressionZstdLevel',
 } as const satisfies Partial<Record<TopicSettingKey, keyof typeof topicDefaultSettings>>
 
+/** How a broker lives in a cluster. */
+const clusterSettings = {
+  metadata: {
+    name: 'pagelog.metadata',
+    type: 'string',
+    default: 'embedded',
+    doc: 'Where the metadata of the cluster is: embedded for a broker by itself, etcd://host:port,host:port, or socket:/path as `pagelog cluster` serves it.',
+  },
+  metadataRoot: {
+    name: 'pagelog.metadata.root',
+    type: 'string',
+    default: 'pagelog/',
+    doc: 'What all keys of this cluster begin with in etcd, which may have other users.',
+  },
+  metadataUser: {
+    name: 'pagelog.metadata.user',
+    type: 'string',
+    default: '',
+    doc: 'User of etcd; empty for one without authentication.',
+  },
+  metadataPassword: {
+    name: 'pagelog.metadata.password',
+    type: 'string',
+    default: '',
+    isSecret: true,
+    doc: 'Password of that user. Give it by the variable PAGELOG_METADATA_PASSWORD: a command line can be read by others.',
+  },
+  metadataCa: {
+    name: 'pagelog.metadata.ca',
+    type: 'string',
+    default: '',
+    doc: 'A file (PEM) with the authority of the certificates of etcd; with it, or with a certificate, connections are by TLS.',
+  },
+  metadataCertificate: {
+    name: 'pagelog.metadata.certificate',
+    type: 'string',
+    default: '',
+    doc: 'A file (PEM) with the certificate that this broker shows to etcd.',
+  },
+  metadataKey: {
+    name: 'pagelog.metadata.key',
+    type: 'string',
+    default: '',
+    doc: 'A file (PEM) with the key of that certificate.',
+  },
+  brokerSessionTimeoutMs: {
+    name: 'broker.session.timeout.ms',
+    type: 'int',
+    default: 9000,
+    min: 100,
+    doc: 'A broker that the cluster does not hear from for so long counts as dead, and others lead its partitions.',
+  },
+  brokerHeartbeatIntervalMs: {
+    name: 'broker.heartbeat.interval.ms',
+    type: 'int',
+    default: 2000,
+    min: 1,
+    doc: 'How often a broker says that it lives; at least three times in a session.',
+  },
+  controlledShutdownEnable: {
+    name: 'controlled.shutdown.enable',
+    type: 'boolean',
+    default: true,
+    doc: 'Whether a broker that closes first lets others lead its partitions.',
+  },
+  autoLeaderRebalanceEnable: {
+    name: 'auto.leader.rebalance.enable',
+    type: 'boolean',
+    default: true,
+    doc: 'Whether leadership goes back to the first replica of a partition when that is in sync.',
+  },
+  leaderImbalanceCheckIntervalSeconds: {
+    name: 'leader.imbalance.check.interval.seconds',
+    type: 'long',
+    default: 300,
+    min: 1,
+    doc: 'How often that is looked at.',
+  },
+} as const
+
 export const brokerSettings = {
+  ...clusterSettings,
+  ...replicationSettings,
   nodeId: { name: 'node.id', type: 'int', default: 1, min: 0, doc: 'Number of this broker in its cluster.' },
   listeners: {
     name: 'listeners',

@@ -32,6 +32,12 @@ const partitionSettings = {
     min: 0,
     doc: "A batch whose newest record is further ahead of the broker's clock than this is refused.",
   },
+  uncleanLeaderElectionEnable: {
+    name: 'unclean.leader.election.enable',
+    type: 'boolean',
+    default: false,
+    doc: 'Whether a replica that may lack acknowledged records can become leader when no other is left.',
+  },
 } as const
 
 const compressionSettings = {
@@ -89,12 +95,6 @@ const laterSettings = {
     type: 'boolean',
     default: false,
     doc: 'Whether a topic is kept in tiered storage.',
-  },
-  uncleanLeaderElectionEnable: {
-    name: 'unclean.leader.election.enable',
-    type: 'boolean',
-    default: false,
-    doc: 'Whether a replica that may lack acknowledged records can become leader when no other is left.',
   },
 } as const
 

@@ -1,36 +1,40 @@
 /**
- * Creating and deleting topics: the metadata transaction first, the directories after it, the answer last. A crash in
- * between is made good at the next start: directories that are missing are created, and topics whose deletion was
- * decided are removed. A directory that the metadata does not know is left alone and said so; deleting data that nobody
+ * Creating and deleting topics: the metadata transaction first, the directories after it, the answer last. Any broker of
+ * a cluster may do that; the logs of a deleted topic are removed by each broker that has some, when the image tells. A
+ * crash in between is made good at the next start: directories that are missing are created, and topics whose deletion
+ * was decided are removed. A directory that the metadata does not know is left alone and said so; deleting data that nobody
  * asked to delete is worse than a stray folder.
  */
 import { hasCode, type Logger, PagelogError } from '../base/index.ts'
 import type { Random } from '../env/index.ts'
 import type { LogDirectory } from '../log/index.ts'
 import {
+  abandonTopic,
+  acknowledgeDeletion,
+  addPartitions,
   type ClusterImage,
   createTopic,
-  deletedTopics,
   deleteTopic,
-  forgetDeletedTopic,
   type MetadataStore,
   type TopicState,
+  topicKey,
+  unfinishedTopics,
 } from '../metadata/index.ts'
 import { ZERO_UUID } from '../protocol/index.ts'
-import { Partition } from './partition.ts'
-import type { Partitions } from './partitions.ts'
+import type { Replicas } from '../replication/index.ts'
 import { collisionKey } from './topic-name.ts'
-import { effectiveTopicSettings, logSettingsOf, type TopicSettings } from './topic-settings.ts'
-
-/** Directories are created this many at a time: each costs a few calls in the thread pool. */
-const CREATIONS_AT_ONCE = 8
+import type { TopicSettings } from './topic-settings.ts'
 
 export interface TopicsOptions {
+  readonly nodeId: number
   readonly store: MetadataStore
+  /** Nobody else uses the store. */
+  readonly alone: boolean
+  /** Of this broker's registration: what it is creating ends with it. */
+  readonly lease: () => string | undefined
   readonly image: ClusterImage
   readonly directory: LogDirectory
-  readonly partitions: Partitions
-  readonly topicDefaults: TopicSettings
+  readonly replicas: Replicas<TopicSettings>
   readonly random: Random
   readonly logger: Logger
 }
@@ -48,18 +52,25 @@ export class Topics {
   /** Creations and deletions of one name follow each other. */
   readonly #busy = new Map<string, Promise<unknown>>()
 
+  /** Topic id -> the removal of its logs that is under way. */
+  readonly #removals = new Map<string, { readonly name: string; readonly done: Promise<void> }>()
+
   constructor(options: TopicsOptions) {
     this.#options = options
-    for (const topic of options.image.topics()) this.#collisions.set(collisionKey(topic.name), topic.name)
+    const { image } = options
+    for (const topic of image.topics()) this.#collisions.set(collisionKey(topic.name), topic.name)
+    image.onChange(({ topics, deleted }) => {
+      for (const name of topics) this.#noteName(name)
+      for (const id of deleted) if (image.deleted.has(id)) void this.#removeLogs(id)
+    })
   }
 
   /** Brings the directories in line with the metadata; called once, before clients are served. */
   async reconcile(): Promise<void> {
-    const { store, directory, image, logger } = this.#options
-    for (const { id, name } of deletedTopics(store)) {
-      await this.#removeDirectories(name, id)
-      await forgetDeletedTopic(store, id)
-    }
+    const { store, alone, directory, replicas, image, logger } = this.#options
+    // In a cluster the controller does, when their creators are gone.
+    if (alone) for (const { id } of await unfinishedTopics(store)) await abandonTopic(store, id)
+    for (const id of [...image.deleted.keys()]) await this.#removeLogs(id)
     for (const { topic, partition } of directory.partitions()) {
       const known = image.topic(topic)
       const stored = directory.topicId(topic, partition)
@@ -71,7 +82,7 @@ export class Topics {
         )
       }
     }
-    for (const topic of image.topics()) await this.#openPartitions(topic)
+    await Promise.all(image.topics().map((topic) => replicas.openTopic(topic)))
   }
 
   /** The other topic that `name` would collide with, if any. */
@@ -83,17 +94,28 @@ export class Topics {
   /** Creates a topic and its logs; undefined when the name is taken. Rejects as the store and the log directory do. */
   async create(plan: TopicPlan): Promise<TopicState | undefined> {
     return await this.#exclusively(plan.name, async () => {
-      const { store, image, random } = this.#options
+      const { store, image, random, lease } = this.#options
+      const id = newTopicId(random)
       if (image.topic(plan.name) || this.collidingTopic(plan.name) !== undefined) return undefined
       this.#collisions.set(collisionKey(plan.name), plan.name)
       try {
-        if (!(await createTopic(store, { ...plan, id: newTopicId(random) }))) return undefined
+        const mark = lease()
+        const revision = await createTopic(store, { ...plan, id, ...(mark === undefined ? {} : { lease: mark }) })
+        if (revision === undefined) {
+          // The answer says which topic has the name: wait until it is seen here.
+          await image.reached((await store.get(topicKey(plan.name))).revision)
+          this.#noteName(plan.name)
+          return undefined
+        }
+        await image.reached(revision)
+        await this.removed(plan.name)
       } catch (error) {
-        this.#collisions.delete(collisionKey(plan.name))
+        this.#noteName(plan.name)
         throw error
       }
-      const topic = image.topic(plan.name)!
-      const failure = await this.#openPartitions(topic)
+      const topic = image.topicById(id)
+      if (!topic) throw new PagelogError('PAGELOG_ABORTED', 'another broker deleted the topic at once')
+      const failure = await this.#options.replicas.openTopic(topic)
       if (failure === undefined) return topic
       // A topic that cannot take records (the disk is full) is refused as a whole, and taken back.
       await this.#forget(topic)
@@ -106,49 +128,66 @@ export class Topics {
     return await this.#exclusively(topic.name, () => this.#forget(topic))
   }
 
+  /** False when the topic is gone or changed meanwhile. `assignments` are those of the new partitions. */
+  async addPartitions(topic: TopicState, assignments: readonly (readonly number[])[]): Promise<boolean> {
+    return await this.#exclusively(topic.name, async () => {
+      const { store, image } = this.#options
+      const revision = await addPartitions(store, topic, topic.partitions.length, assignments)
+      if (revision === undefined) return false
+      await image.reached(revision)
+      const grown = image.topic(topic.name)
+      const failure = grown && (await this.#options.replicas.openTopic(grown))
+      if (failure !== undefined) throw failure
+      return true
+    })
+  }
+
+  /** Resolves when no log of a deleted topic of that name is left here, or is not to be removed now. */
+  async removed(name: string): Promise<void> {
+    // Of a topic that was deleted and created again at once nobody may have looked at the deletion yet.
+    for (const [id, deleted] of this.#options.image.deleted) if (deleted.name === name) void this.#removeLogs(id)
+    await Promise.all([...this.#removals.values()].filter((one) => one.name === name).map((one) => one.done))
+  }
+
   async #forget(topic: TopicState): Promise<boolean> {
-    const { store, partitions } = this.#options
-    if (!(await deleteTopic(store, topic.name, topic.id))) return false
-    this.#collisions.delete(collisionKey(topic.name))
-    partitions.removeTopic(topic.name)
-    await this.#removeDirectories(topic.name, topic.id)
-    await forgetDeletedTopic(store, topic.id)
+    const { store, image } = this.#options
+    const revision = await deleteTopic(store, topic.name, topic.id)
+    if (revision === undefined) return false
+    await image.reached(revision)
+    await this.removed(topic.name)
     return true
   }
 
-  /** Opens what it can; the first failure, if there was one. */
-  async #openPartitions(topic: TopicState): Promise<unknown> {
-    const waiting = topic.partitions.map((partition) => partition.index)
-    let failure: unknown
-    const worker = async (): Promise<void> => {
-      for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
-        try {
-          await this.#openPartition(topic, index)
-        } catch (error) {
-          failure ??= error
-        }
-      }
-    }
-    await Promise.all(Array.from({ length: Math.min(CREATIONS_AT_ONCE, waiting.length) }, worker))
-    return failure
+  #noteName(name: string): void {
+    const key = collisionKey(name)
+    if (this.#options.image.topic(name)) this.#collisions.set(key, name)
+    else if (this.#collisions.get(key) === name) this.#collisions.delete(key)
   }
 
-  /** A partition whose log cannot be opened at start stays without one: it answers KAFKA_STORAGE_ERROR until the next. */
-  async #openPartition(topic: TopicState, index: number): Promise<void> {
-    const { directory, partitions, topicDefaults, logger } = this.#options
-    const settings = effectiveTopicSettings(topicDefaults, topic.configs)
-    try {
-      const existing = directory.get(topic.name, index)
-      if (existing && (directory.topicId(topic.name, index) ?? topic.id) !== topic.id) {
-        throw new PagelogError('PAGELOG_STORAGE', 'the directory belongs to another topic of the same name')
-      }
-      const log = existing ?? (await directory.create(topic.name, index, topic.id, logSettingsOf(settings)))
-      const leaderEpoch = topic.partitions[index]!.leaderEpoch
-      partitions.add(new Partition(topic.name, topic.id, index, log, leaderEpoch, settings))
-    } catch (error) {
-      logger.error({ topic: topic.name, partition: index, error }, 'a partition has no log')
-      throw error
-    }
+  /** Never rejects: what could not be done is done at the next start. */
+  #removeLogs(id: string): Promise<void> {
+    const running = this.#removals.get(id)
+    if (running) return running.done
+    const { image, logger } = this.#options
+    const { name } = image.deleted.get(id)!
+    const done = this.#removeLogsOf(name, id)
+      .catch((error: unknown) => {
+        if (!hasCode(error, 'PAGELOG_CLOSED'))
+          logger.error({ topic: name, error }, 'a deleted topic could not be removed')
+      })
+      .finally(() => this.#removals.delete(id))
+    this.#removals.set(id, { name, done })
+    return done
+  }
+
+  async #removeLogsOf(name: string, id: string): Promise<void> {
+    const { store, image, nodeId, replicas: own } = this.#options
+    const { replicas } = image.deleted.get(id)!
+    // None are named by a store that had one broker only.
+    if (replicas.length > 0 && !replicas.includes(nodeId)) return
+    if (own.partitions.ofTopic(name)[0]?.topicId === id) await own.removeTopic(name)
+    await this.#removeDirectories(name, id)
+    await acknowledgeDeletion(store, id, nodeId)
   }
 
   async #removeDirectories(name: string, id: string): Promise<void> {

@@ -10,7 +10,7 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { parseArgs } from 'node:util'
 import { formatSetting, PagelogError, type Setting } from '../base/index.ts'
-import { Broker, brokerSettings, readSettings } from '../broker/index.ts'
+import { Broker, type BrokerOptions, brokerSettings, readSettings } from '../broker/index.ts'
 import { startLoopSampler } from '../env/index.ts'
 import { LateLogger } from './late-logger.ts'
 import { parseProperties } from './properties.ts'
@@ -20,6 +20,7 @@ const USAGE = `pagelog broker [server.properties] [options]
   --port N                port to listen on (0: any free one)
   --host H                address to listen on (0.0.0.0: all)
   --data-dir D            folder of the logs, as log.dir
+  --metadata WHERE        the cluster's metadata: etcd://host:port,host:port; without it the broker is by itself
   --override NAME=VALUE   any setting below; may be repeated
   --json                  print JSON when ready and at the end
   --help
@@ -39,15 +40,15 @@ interface CommandLine {
   readonly json: boolean
 }
 
-/** undefined: the broker runs, and the process ends with it. */
-export async function brokerCommand(argv: readonly string[]): Promise<number | undefined> {
+/** undefined: the broker runs, and the process ends with it. `options`: what no argument says. */
+export async function brokerCommand(argv: readonly string[], options: BrokerOptions = {}): Promise<number | undefined> {
   try {
     const commandLine = readCommandLine(argv)
     if (commandLine === undefined) {
       process.stdout.write(`${USAGE}\n${settingsHelp()}`)
       return 0
     }
-    await serve(commandLine)
+    await serve(commandLine, options)
     return undefined
   } catch (error) {
     if (!(error instanceof PagelogError) && !isArgumentError(error)) throw error
@@ -57,12 +58,12 @@ export async function brokerCommand(argv: readonly string[]): Promise<number | u
   }
 }
 
-async function serve(commandLine: CommandLine): Promise<void> {
+async function serve(commandLine: CommandLine, options: BrokerOptions): Promise<void> {
   const logger = new LateLogger()
   const { settings, warnings } = readAllSettings(commandLine)
   for (const warning of warnings) logger.warn({}, warning)
   const sampler = startLoopSampler({ backsOff: true })
-  const broker = await Broker.start({ settings, logger, sampler, hostname: hostname() })
+  const broker = await Broker.start({ ...options, settings, logger, sampler, hostname: hostname() })
   const { host, port, directory, nodeId, clusterId } = broker
   const loading = setTimeout(() => void logger.load(), LOGGER_DELAY_MS)
   const close = async (): Promise<void> => {
@@ -123,6 +124,7 @@ function readCommandLine(argv: readonly string[]): CommandLine | undefined {
       port: { type: 'string' },
       host: { type: 'string' },
       'data-dir': { type: 'string' },
+      metadata: { type: 'string' },
       override: { type: 'string', multiple: true },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
@@ -137,6 +139,7 @@ function readCommandLine(argv: readonly string[]): CommandLine | undefined {
     overrides.set(text.slice(0, at).trim(), text.slice(at + 1))
   }
   if (values['data-dir'] !== undefined) overrides.set('log.dir', values['data-dir'])
+  if (values.metadata !== undefined) overrides.set('pagelog.metadata', values.metadata)
   return { file: positionals[0], overrides, host: values.host, port: values.port, json: values.json ?? false }
 }
 

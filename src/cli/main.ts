@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 const USAGE = `pagelog: a Kafka-compatible commit log
 
   pagelog broker [server.properties] [options]   serve Kafka clients       (pagelog broker --help)
+  pagelog cluster start|status|stop [options]    several brokers here      (pagelog cluster --help)
   pagelog bench [options]                        measure it                (pagelog bench --help)
   pagelog goals AREA [PART]                      measure it against its goals
   pagelog --version
@@ -18,6 +19,8 @@ async function run(argv: readonly string[]): Promise<number | undefined> {
   switch (command) {
     case 'broker':
       return await (await import('./broker-command.ts')).brokerCommand(rest)
+    case 'cluster':
+      return await (await import('./cluster-command.ts')).clusterCommand(rest)
     case 'bench':
       return await (await import('../../bench/cli.ts')).main(rest)
     case 'goals':

@@ -24,8 +24,16 @@ export class AssignedPartition {
   dropped = false
   paused = false
   lookingUp = false
-  /** A fetch that asks for it is in flight. */
-  asked = false
+  /** The fetch in flight that asks for it; answers to others are dropped. */
+  asked: object | undefined
+  /** Leader epoch of the last batch before `fetchOffset`; -1: not known, so nothing can be said of what was read. */
+  fetchEpoch = -1
+  /** Epoch of the leader that was last found to have what was read (KIP-320). */
+  checkedEpoch = -1
+  /** A leader is being asked whether it has what was read. */
+  checking = false
+  /** The leader has no such offset; whether that is because it was truncated is to be found out first. */
+  outOfRange = false
   /** Fetches and look-ups wait until then: back-off. Monotonic. */
   notBeforeMs = 0
   failures = 0
@@ -47,6 +55,8 @@ export class AssignedPartition {
     this.notBeforeMs = 0
     this.position = typeof where === 'number' ? where : -1
     this.fetchOffset = this.position
+    this.fetchEpoch = -1
+    this.outOfRange = false
     this.wish = typeof where === 'number' ? undefined : where
   }
 
@@ -56,6 +66,7 @@ export class AssignedPartition {
     if (this.wish !== undefined || this.fetchOffset === this.position) return
     this.seekEpoch++
     this.fetchOffset = this.position
+    this.fetchEpoch = -1
   }
 
   /** Whether an answer to a question of that seek epoch still counts. */
@@ -69,7 +80,13 @@ export class AssignedPartition {
   }
 
   fetchable(nowMs: number): boolean {
-    return this.fetchOffset >= 0 && !this.paused && this.fault === undefined && nowMs >= this.notBeforeMs
+    const { fetchOffset, paused, fault, checking } = this
+    return fetchOffset >= 0 && !paused && fault === undefined && !checking && nowMs >= this.notBeforeMs
+  }
+
+  /** Whether a leader in this epoch has to be asked before more is fetched from it. */
+  needsCheck(leaderEpoch: number): boolean {
+    return this.fetchEpoch >= 0 && leaderEpoch >= 0 && (leaderEpoch > this.checkedEpoch || this.outOfRange)
   }
 }
 

@@ -27,6 +27,8 @@ export class BatchInProgress {
   finished: Uint8Array | undefined
   /** A request that holds its bytes is unanswered: the buffer must not be used again before. */
   inFlight = false
+  /** Of the leader that it was last sent to. */
+  leaderEpoch = -1
   /** Not compressed yet: it keeps its place but cannot leave. */
   compressing = false
   /** False when the writer's buffer has gone elsewhere. */

@@ -1,14 +1,15 @@
 /**
  * A client's connections and its metadata: starts from the bootstrap addresses, keeps one connection per broker, asks
  * for metadata when something looks wrong and every metadata.max.age.ms, with back-off. When no known broker can be
- * reached it starts from the bootstrap addresses again (KIP-899).
+ * reached it starts from the bootstrap addresses again (KIP-899); when none has answered for long, or one says so, it forgets
+ * the others first (KIP-1102).
  */
 import { ErrorCode, errorOf, type Logger, PagelogError } from '../base/index.ts'
 import type { Env, Timer } from '../env/index.ts'
 import { AskingConnection, type SlabPool } from '../net/index.ts'
 import { Metadata } from '../protocol/index.ts'
 import { backoffMs } from './backoff.ts'
-import { ClusterMetadata } from './cluster-metadata.ts'
+import { ClusterMetadata, type LeaderHint, type NodeEndpoint } from './cluster-metadata.ts'
 import type { ConnectionSettings } from './settings.ts'
 import { delay, orAborted, orTimedOut, type WaitOptions } from './waiting.ts'
 
@@ -21,8 +22,8 @@ export interface ClusterOptions {
   readonly allowAutoTopicCreation: boolean
 }
 
-/** Metadata without a connection per topic set; the highest version whose topics have a name. */
-const METADATA_VERSION_MAX = 12
+/** The last that Kafka 4.1 knows. */
+const METADATA_VERSION_MAX = 13
 const PORT_MAX = 65_535
 
 /** One address and what is at it. */
@@ -55,6 +56,8 @@ export class ClusterConnections {
   #refreshedMs = Number.NEGATIVE_INFINITY
   #refreshTimer: Timer | undefined
   #refreshFailures = 0
+  /** Since when answers have been missing; undefined after one. */
+  #missingSinceMs: number | undefined
   #ageTimer: Timer | undefined
   #closed = false
 
@@ -132,6 +135,17 @@ export class ClusterConnections {
     }
   }
 
+  /**
+   * Brokers have said who leads in their place (KIP-951). What is news is told to the listeners at once, as if metadata had
+   * come; returns whether anything was.
+   */
+  learnLeaders(hints: readonly LeaderHint[], endpoints: readonly NodeEndpoint[]): boolean {
+    let isNews = false
+    for (const hint of hints) if (this.metadata.learnLeader(hint, endpoints)) isNews = true
+    if (isNews) for (const listener of this.#listeners) listener()
+    return isNews
+  }
+
   /** The open connection to a node, if there is one. */
   open(nodeId: number): AskingConnection | undefined {
     const node = this.metadata.nodes.get(nodeId)
@@ -148,14 +162,25 @@ export class ClusterConnections {
     return Promise.reject(error)
   }
 
-  /** Any broker: one already connected, else the known ones in random order, else the bootstrap addresses. */
+  /**
+   * Any broker: of those connected the one with the fewest requests in flight (one that hangs has some), else the known
+   * ones in random order, else the bootstrap addresses; those that failed just now come last.
+   */
   async any(): Promise<AskingConnection> {
     const known = [...this.metadata.nodes.values()].map(({ host, port }) => this.#endpointOf(host, port))
-    const candidates = [...this.#shuffled(known), ...this.#shuffled(this.#bootstrap)]
-    const connected = candidates.find(({ connection }) => connection?.closed === false)
-    if (connected !== undefined) return connected.connection!
+    const { metadataRecoveryStrategy } = this.#options.settings
+    const isAlone = known.length > 0 && metadataRecoveryStrategy === 'none'
+    const candidates = [...this.#shuffled(known), ...(isAlone ? [] : this.#shuffled(this.#bootstrap))]
+    let best: AskingConnection | undefined
+    for (const { connection } of candidates) {
+      if (connection?.closed === false && connection.inFlight < (best?.inFlight ?? Number.POSITIVE_INFINITY))
+        best = connection
+    }
+    if (best !== undefined) return best
+    const nowMs = this.#options.env.clock.monotonicMs()
+    const isBack = ({ notBeforeMs }: Endpoint): boolean => notBeforeMs <= nowMs
     let last: unknown
-    for (const endpoint of new Set(candidates)) {
+    for (const endpoint of new Set([...candidates.filter(isBack), ...candidates])) {
       try {
         return await this.#connect(endpoint)
       } catch (error) {
@@ -239,13 +264,18 @@ export class ClusterConnections {
     this.#refreshAgain = false
     this.#isNews = false
     let complete = false
+    const { clock } = this.#options.env
+    this.#missingSinceMs ??= clock.monotonicMs()
     try {
       complete = await this.#ask()
+      this.#missingSinceMs = undefined
     } catch (error) {
       if (!this.#closed) this.#options.logger.debug({ error }, 'metadata could not be had')
+      const missingMs = clock.monotonicMs() - (this.#missingSinceMs ?? 0)
+      if (!this.#closed && missingMs >= this.#options.settings.metadataRecoveryTriggerMs) this.#startAnew()
     }
     this.#refreshing = false
-    this.#refreshedMs = this.#options.env.clock.monotonicMs()
+    this.#refreshedMs = clock.monotonicMs()
     if (this.#closed) return
     this.#refreshFailures = complete ? 0 : this.#refreshFailures + 1
     for (const listener of this.#listeners) listener()
@@ -263,13 +293,39 @@ export class ClusterConnections {
       allowAutoTopicCreation: this.#options.allowAutoTopicCreation,
     }
     const { body, release } = await connection.ask(Metadata, request, { version })
+    if (body.errorCode === ErrorCode.REBOOTSTRAP_REQUIRED) {
+      release()
+      this.#startAnew()
+      return false
+    }
     const complete = this.metadata.update(body)
     release()
+    this.#forgetEndpoints()
     if (body.errorCode !== ErrorCode.NONE) {
       this.#options.logger.debug({ error: errorOf(body.errorCode).name }, 'metadata answer has an error')
       return false
     }
     return complete
+  }
+
+  /** Forgets the brokers, unless that is not wanted: the bootstrap addresses are all there is. */
+  #startAnew(): void {
+    if (this.#options.settings.metadataRecoveryStrategy === 'none') return
+    this.#options.logger.info({}, 'starting from the bootstrap addresses again')
+    this.#missingSinceMs = undefined
+    this.metadata.forget()
+    for (const { connection } of this.#endpoints.values()) void connection?.close()
+    this.#forgetEndpoints()
+  }
+
+  /** Addresses that nobody has any more: brokers may move for ever. */
+  #forgetEndpoints(): void {
+    const kept = new Set(this.#bootstrap)
+    for (const { host, port } of this.metadata.nodes.values()) kept.add(this.#endpointOf(host, port))
+    for (const [key, endpoint] of this.#endpoints) {
+      const isUsed = endpoint.connecting !== undefined || endpoint.connection?.closed === false
+      if (!isUsed && !kept.has(endpoint)) this.#endpoints.delete(key)
+    }
   }
 
   #refreshByAge(): void {

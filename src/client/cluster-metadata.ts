@@ -1,9 +1,10 @@
 /**
  * What the client knows of the cluster: nodes, and of each topic it was asked for the partitions with their leaders.
- * Filled by Metadata answers, newest leader epoch wins: an answer of a broker that lags behind does not take a leader back.
+ * Filled by Metadata answers, and by brokers that say who leads instead of them (KIP-951). The newest leader epoch wins: an
+ * answer of a broker that lags behind does not take a leader back.
  */
 import { ErrorCode, errorOf, PagelogError } from '../base/index.ts'
-import type { MetadataResponse } from '../protocol/index.ts'
+import { type MetadataResponse, ZERO_UUID } from '../protocol/index.ts'
 
 export interface NodeInfo {
   readonly id: number
@@ -32,6 +33,22 @@ export interface TopicInfo {
 }
 
 type TopicAnswer = MetadataResponse['topics'][number]
+
+/** Who leads a partition, as the broker says that was taken for its leader. */
+export interface LeaderHint {
+  readonly topic: string
+  readonly partition: number
+  readonly leaderId: number
+  readonly leaderEpoch: number
+}
+
+/** Where leaders are that were named. */
+export interface NodeEndpoint {
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
+  readonly rack: string | null
+}
 
 /** The partitions of one Metadata answer, by index; one that is missing in it has no leader. */
 export function topicInfoOf(answer: TopicAnswer): TopicInfo {
@@ -62,6 +79,7 @@ export function topicInfoOf(answer: TopicAnswer): TopicInfo {
 export class ClusterMetadata {
   readonly #nodes = new Map<number, NodeInfo>()
   readonly #topics = new Map<string, TopicInfo>()
+  readonly #names = new Map<string, string>()
   readonly #errors = new Map<string, PagelogError>()
   clusterId: string | null = null
   controllerId = -1
@@ -71,6 +89,10 @@ export class ClusterMetadata {
   }
   topic(name: string): TopicInfo | undefined {
     return this.#topics.get(name)
+  }
+  /** Name of a topic by its id. */
+  nameOf(topicId: string): string | undefined {
+    return this.#names.get(topicId)
   }
   /** Why the topic cannot be had, from the last answer that named it. */
   errorOf(name: string): PagelogError | undefined {
@@ -97,6 +119,34 @@ export class ClusterMetadata {
     return complete
   }
 
+  /**
+   * Takes over who leads, if that is news and the leader's address is known, here or in `endpoints`. Returns whether it
+   * was.
+   */
+  learnLeader(hint: LeaderHint, endpoints: readonly NodeEndpoint[]): boolean {
+    const { leaderId, leaderEpoch, partition } = hint
+    const topic = this.#topics.get(hint.topic)
+    const known = topic?.partitions[partition]
+    if (topic === undefined || known === undefined || leaderId < 0 || leaderEpoch <= known.leaderEpoch) return false
+    const endpoint = endpoints.find(({ nodeId }) => nodeId === leaderId)
+    if (endpoint !== undefined) {
+      const { host, port, rack } = endpoint
+      this.#nodes.set(leaderId, { id: leaderId, host, port, rack })
+    } else if (!this.#nodes.has(leaderId)) return false
+    const partitions = topic.partitions.with(partition, { ...known, leaderId, leaderEpoch })
+    this.#topics.set(hint.topic, { ...topic, partitions })
+    return true
+  }
+
+  /** Nothing is known any more. */
+  forget(): void {
+    this.#nodes.clear()
+    this.#topics.clear()
+    this.#names.clear()
+    this.#errors.clear()
+    this.controllerId = -1
+  }
+
   #updateTopic(name: string, answer: TopicAnswer): boolean {
     if (answer.errorCode !== ErrorCode.NONE) {
       const { name: errorName, retriable } = errorOf(answer.errorCode)
@@ -113,6 +163,8 @@ export class ClusterMetadata {
       return old !== undefined && old.leaderEpoch > fresh.leaderEpoch && fresh.leaderEpoch !== -1 ? old : fresh
     })
     this.#topics.set(name, { ...info, partitions })
+    if (known !== undefined && known.id !== info.id) this.#names.delete(known.id)
+    if (info.id !== ZERO_UUID) this.#names.set(info.id, name)
     return partitions.length > 0 && partitions.every(({ leaderId }) => this.#nodes.has(leaderId))
   }
 }

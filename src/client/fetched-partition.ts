@@ -12,6 +12,7 @@ import {
   isLegacy,
   isTransactional,
   lastOffset,
+  leaderEpoch,
   MAGIC_V2,
   magic,
   producerId,
@@ -57,6 +58,8 @@ export class FetchedPartition {
   #isWaiting = false
   #at = 0
   #finished = false
+  /** Of the last whole batch, known after `endOffset`; -1 in old formats. */
+  lastEpoch = -1
 
   constructor(state: AssignedPartition, bytes: Uint8Array, options: FetchedOptions) {
     this.state = state
@@ -90,6 +93,7 @@ export class FetchedPartition {
       // Before version 2 the field is the offset of the entry's last message.
       const v2 = magic(bytes, at) === MAGIC_V2 && size >= BATCH_HEADER_BYTES
       end = (v2 ? lastOffset(bytes, at) : baseOffset(bytes, at)) + 1
+      this.lastEpoch = v2 ? leaderEpoch(bytes, at) : -1
       if (packedAt === -1 && PackedParts.isPacked(bytes, at, size)) packedAt = at
       at += size
     }

@@ -5,6 +5,7 @@ import { ListOffsets } from '../protocol/index.ts'
 import { type AssignedPartition, WISH_END } from './assignment.ts'
 import { backoffMs } from './backoff.ts'
 import type { ClusterConnections } from './cluster-connections.ts'
+import { isRetriedByConsumers } from './retried-errors.ts'
 import type { ConnectionSettings } from './settings.ts'
 
 /** The highest that needs no time-out in the request. */
@@ -86,13 +87,12 @@ export class OffsetLookup {
 
   #found(state: AssignedPartition, errorCode: number, offset: number): void {
     if (errorCode !== ErrorCode.NONE) {
-      const { name, retriable } = errorOf(errorCode)
-      if (retriable || errorCode === ErrorCode.FENCED_LEADER_EPOCH || errorCode === ErrorCode.UNKNOWN_LEADER_EPOCH) {
+      if (isRetriedByConsumers(errorCode)) {
         this.#options.cluster.refresh()
         this.#tryAgain(state)
         return
       }
-      const text = `${state.topic}-${state.partition}: ${name}`
+      const text = `${state.topic}-${state.partition}: ${errorOf(errorCode).name}`
       state.fault = new PagelogError('PAGELOG_BROKER', text, { kafkaCode: errorCode })
       state.wish = undefined
       return

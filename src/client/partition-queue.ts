@@ -9,6 +9,12 @@ import { Fifo } from './fifo.ts'
 /** Sequences are 31 bits and wrap to 0. */
 const SEQUENCE_MODULUS = 2_147_483_648
 
+/**
+ * Of one producer, by brokers. The connection's limit is not enough: after a change of leaders some may be unanswered at
+ * the old one and be in the log all the same, and the new one must still know them when they are sent again.
+ */
+const BATCHES_REMEMBERED = 5
+
 export class PartitionQueue {
   readonly topic: string
   readonly partition: number
@@ -16,6 +22,9 @@ export class PartitionQueue {
   open: BatchInProgress | null = null
   /** -1 when the leader is not known. */
   leaderId = -1
+  leaderEpoch = -1
+  /** Monotonic: since when that leader is known. */
+  leaderSinceMs = 0
   /** In a ready list of the sender. */
   listed = false
   /** Monotonic time before which nothing is sent: back-off. */
@@ -69,7 +78,8 @@ export class PartitionQueue {
     if (this.inFlight.length === 0) return true
     // Batches in flight stay with the identity they left under, so a new one waits for them.
     if (this.recovering || this.needsNewEpoch || this.needsNewId) return false
-    return this.#producerId < 0 || this.#isProven
+    if (this.#producerId < 0) return true
+    return this.#isProven && this.inFlight.length < BATCHES_REMEMBERED
   }
 
   /** The broker has taken a batch of this sequence. */

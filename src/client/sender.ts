@@ -10,6 +10,7 @@ import { Produce, type ProduceResponse } from '../protocol/index.ts'
 import { backoffMs } from './backoff.ts'
 import type { BatchInProgress } from './batch-in-progress.ts'
 import type { ClusterConnections } from './cluster-connections.ts'
+import type { LeaderHint } from './cluster-metadata.ts'
 import { Fifo } from './fifo.ts'
 import type { PartitionQueue } from './partition-queue.ts'
 import { produceBody } from './produce-request.ts'
@@ -91,13 +92,27 @@ export class Sender {
 
   /** A partition was learnt of, or the metadata changed: finds the leader. */
   home(queue: PartitionQueue): void {
-    const leaderId = this.#options.cluster.metadata.partition(queue.topic, queue.partition)?.leaderId ?? -1
+    if (this.#home(queue)) this.#list(queue)
+  }
+
+  /** True when there is a new leader, for which nothing has to be waited out. */
+  #home(queue: PartitionQueue): boolean {
+    const known = this.#options.cluster.metadata.partition(queue.topic, queue.partition)
+    const leaderId = known?.leaderId ?? -1
+    const leaderEpoch = known?.leaderEpoch ?? -1
+    const isNew = leaderId !== -1 && (leaderId !== queue.leaderId || leaderEpoch > queue.leaderEpoch)
     if (leaderId !== queue.leaderId) {
       const old = this.#nodes.get(queue.leaderId)
       if (old !== undefined) old.partitionCount--
       queue.leaderId = leaderId
       if (leaderId !== -1) this.#nodeOf(leaderId).partitionCount++
     }
+    queue.leaderEpoch = leaderEpoch
+    if (isNew) {
+      queue.notBeforeMs = 0
+      queue.leaderSinceMs = this.#options.env.clock.monotonicMs()
+    }
+    return isNew
   }
 
   /** The metadata changed. */
@@ -145,7 +160,7 @@ export class Sender {
   /** Puts the queue where the next drain looks, if it has something that may go. */
   #list(queue: PartitionQueue): void {
     if (queue.listed || this.#closed || !queue.sendable(this.#options.env.clock.monotonicMs())) return
-    this.home(queue)
+    this.#home(queue)
     if (queue.leaderId === -1) {
       this.#leaderless.add(queue)
       this.#options.cluster.refresh()
@@ -205,23 +220,33 @@ export class Sender {
     this.requests++
     for (const batch of batches) {
       batch.inFlight = true
+      batch.leaderEpoch = batch.queue.leaderEpoch
       if (batch.attempts++ > 0) this.retries++
     }
     let failure: unknown
+    let moved: ProduceResponse | undefined
     try {
       const version = connection.versionOf(Produce, PRODUCE_VERSION_MAX)
       const body = produceBody(batches, this.#acks, settings.requestTimeoutMs)
       const answer = await connection.ask(Produce, body, { version, noAnswer: this.#acks === 0 })
       node.failures = 0
       if (this.#acks === 0) for (const batch of batches) this.#answered(batch, NO_ANSWER)
-      else this.#match(batches, answer.body)
+      else {
+        this.#match(batches, answer.body)
+        moved = answer.body
+      }
       answer.release()
     } catch (error) {
       failure = error
     }
     node.inFlight--
     this.#settleRest(batches, failure)
-    if (!this.#closed) this.#drain(node)
+    // Last: what is sent again because of it is in flight again.
+    if (moved !== undefined && !this.#closed) this.#learnLeaders(moved)
+    if (this.#closed) return
+    // What is sent again may have another leader by now.
+    if (batches.some(({ queue }) => queue.recovering)) this.drain()
+    this.#drain(node)
   }
 
   /** Gives each batch its part of the answer. */
@@ -236,6 +261,19 @@ export class Sender {
         if (batch?.inFlight === true) this.#answered(batch, partitionAnswer)
       }
     }
+  }
+
+  /** Brokers that lead no more may say who does (KIP-951): what they refused goes there at once. */
+  #learnLeaders({ responses, nodeEndpoints }: ProduceResponse): void {
+    let hints: LeaderHint[] | undefined
+    for (const { name, partitionResponses } of responses) {
+      for (const { index, errorCode, currentLeader } of partitionResponses) {
+        if (errorCode === ErrorCode.NONE || currentLeader.leaderId < 0) continue
+        hints ??= []
+        hints.push({ topic: name, partition: index, ...currentLeader })
+      }
+    }
+    if (hints !== undefined) this.#options.cluster.learnLeaders(hints, nodeEndpoints)
   }
 
   /** After the answer, or instead of it: what is still in flight failed with `failure`, and queues that may go on are listed. */
@@ -312,8 +350,17 @@ export class Sender {
     }
     logger.debug({ topic: queue.topic, partition: queue.partition, error: error.message }, 'batch will be sent again')
     queue.failures++
+    // Its leader has been replaced meanwhile: the new one has given no reason to wait.
+    if (queue.leaderId !== -1 && queue.leaderEpoch > batch.leaderEpoch) {
+      queue.notBeforeMs = 0
+      queue.retry(batch)
+      return
+    }
+    const nowMs = env.clock.monotonicMs()
     const pauseMs = backoffMs(queue.failures, settings.retryBackoffMs, settings.retryBackoffMaxMs, env.random)
-    queue.notBeforeMs = env.clock.monotonicMs() + pauseMs
+    const ageMs = nowMs - queue.leaderSinceMs
+    const isUnaware = error.kafkaCode === ErrorCode.NOT_LEADER_OR_FOLLOWER && ageMs < UNAWARE_MS
+    queue.notBeforeMs = nowMs + (isUnaware ? Math.min(pauseMs, Math.max(UNAWARE_PAUSE_MS, ageMs)) : pauseMs)
     queue.retry(batch)
   }
 
@@ -352,6 +399,13 @@ export class Sender {
     }
   }
 }
+
+/**
+ * A leader of which others have told may hear of its election some milliseconds later than they. So long after it became
+ * known it is asked again sooner: each pause is as long as it is known.
+ */
+const UNAWARE_MS = 1000
+const UNAWARE_PAUSE_MS = 5
 
 const MEANS_STALE_METADATA: ReadonlySet<number> = new Set([
   ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,

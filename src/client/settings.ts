@@ -69,6 +69,20 @@ const connectionSettings = {
     max: 2_147_483_647,
     doc: 'Metadata older than this, in milliseconds, is asked for anew without any error.',
   },
+  metadataRecoveryStrategy: {
+    name: 'metadata.recovery.strategy',
+    type: 'string',
+    default: 'rebootstrap',
+    oneOf: ['rebootstrap', 'none'],
+    doc: 'When no known broker can be reached: rebootstrap starts from bootstrap.servers again, none waits until one can.',
+  },
+  metadataRecoveryTriggerMs: {
+    name: 'metadata.recovery.rebootstrap.trigger.ms',
+    type: 'long',
+    default: 300_000,
+    min: 0,
+    doc: 'After so many milliseconds of asking for metadata without an answer, rebootstrap forgets the known brokers.',
+  },
 } as const satisfies SettingsTable
 
 const codecSettings = {

@@ -81,6 +81,8 @@ export interface FileStatus {
   readonly size: number
   readonly modifiedMs: number
   readonly isDirectory: boolean
+  /** `device:inode`, which a copy does not share; undefined where nobody tells. */
+  readonly place?: string
 }
 
 /** Which files `Disk.scan` reads the end of: those whose name ends with `suffix`, or of them only the last by name. */
@@ -97,15 +99,18 @@ export interface ScannedFile {
   readonly tail: Uint8Array | undefined
 }
 
+/** Whether the name of a file is durable when it is written, or only after the next `syncDirectory`. */
+export type NameSync = 'synced' | 'unsynced'
+
 export interface Disk {
   open(path: string, mode: OpenMode): Promise<File>
   /** A whole small file; undefined when there is none. */
   readFile(path: string): Promise<Uint8Array | undefined>
   /**
-   * Writes `path`.tmp, syncs it, renames it over `path`, syncs the directory (reliability L7). PAGELOG_DISK_FULL: the old
-   * content stays. PAGELOG_STORAGE: one of the two is there.
+   * Writes `path`.tmp, syncs it, renames it over `path`, syncs the directory (reliability L7), unless the caller does that
+   * for several files together. PAGELOG_DISK_FULL: the old content stays. PAGELOG_STORAGE: one of the two is there.
    */
-  replaceFile(path: string, content: Uint8Array): Promise<void>
+  replaceFile(path: string, content: Uint8Array, names?: NameSync): Promise<void>
   status(path: string): Promise<FileStatus | undefined>
   rename(from: string, to: string): Promise<void>
   /** Nothing happens when the file is missing. */

@@ -1,8 +1,10 @@
 /**
  * The seam to the outside world. Core code receives what it needs of `Env` and knows nothing else of files, sockets,
- * time or chance; `nodeEnv()` of `env/node/` is the real one. `env/memory/` has a disk that ends with the process,
- * `env/simulated/` a disk that lies, a clock that stands still and chance from a seed; a simulated Network comes with the
- * cluster.
+ * time or chance; `nodeEnv()` of `env/node/` is the real one.
+ *
+ * `env/memory/`, a disk that ends with the process, and `env/simulated/`, a disk that lies, clocks and a network that obey
+ * a seed, and machines made of them, are not exported here: no broker loads them. Tests and the room `testing` import
+ * their own index.ts.
  */
 import type { Clock, Random } from './clock.ts'
 import type { Disk } from './disk.ts'
@@ -25,17 +27,26 @@ export type {
   FileLock,
   FileRegion,
   FileStatus,
+  NameSync,
   OpenMode,
   ScannedFile,
   SyncedWrite,
   TailRule,
 } from './disk.ts'
 export { inThreadWorkers } from './in-thread-workers.ts'
-export { MemoryDisk, type MemoryDiskOptions, memoryDisk } from './memory/index.ts'
 export type { Listener, Network, Part, Receiver, Stream } from './network.ts'
 export { type Channel, openChannel } from './node/channel.ts'
 export { nodeEnv } from './node/index.ts'
 export { type LoopDelay, type LoopSampler, processUsage, startLoopSampler } from './node/loop-sampler.ts'
+export {
+  isProcessAlive,
+  machineBootId,
+  type ProcessMark,
+  processMark,
+  type StartedProcess,
+  signalProcess,
+  startDetached,
+} from './node/processes.ts'
 export {
   type ItemSink,
   type ItemSource,
@@ -45,18 +56,4 @@ export {
   nodeWritable,
 } from './node/streams.ts'
 export { type NodeWorkersOptions, nodeWorkers } from './node/workers.ts'
-export {
-  type DiskOperation,
-  type Fault,
-  type FaultMatch,
-  type Hold,
-  type InjectedFault,
-  type LoggedOperation,
-  LyingDisk,
-  type LyingDiskOptions,
-  lyingDisk,
-  type OperationLog,
-  SeededRandom,
-  VirtualClock,
-} from './simulated/index.ts'
 export { type Job, type JobEnv, type JobFunction, type JobOptions, jobAt, moved, type Workers } from './workers.ts'

@@ -1,5 +1,7 @@
 /** Batches that have their offsets and wait for the kernel, in the order of the offsets. */
-import type { ProducerBatch } from './producer-batch.ts'
+import { baseOffset, batchSize, lastOffset, leaderEpoch, maxTimestamp } from '../record/index.ts'
+import { type ProducerBatch, readProducerBatch } from './producer-batch.ts'
+import type { ProducerState } from './producer-state.ts'
 
 export interface AppendResult {
   readonly baseOffset: number
@@ -44,6 +46,10 @@ export abstract class PendingAppend {
   abstract readonly isDurable: boolean
   /** Somebody waits for no more than that the kernel has it. */
   abstract readonly isUrgent: boolean
+  /** What is queued with it is written in one go: nothing is won by hearing of a part of it before. */
+  get goesWhole(): boolean {
+    return false
+  }
   /** It is visible. `flushed` is there when an append of the same write is durable. */
   abstract landed(flushed: Promise<void> | undefined): void
   /** It was not appended. */
@@ -52,19 +58,24 @@ export abstract class PendingAppend {
 
 /** A batch that somebody brought as bytes. */
 export class PendingBatch extends PendingAppend {
-  readonly promise: Promise<AppendResult>
   readonly isDurable: boolean
-  #resolve!: (result: AppendResult) => void
-  #reject!: (error: Error) => void
+  #promise: Promise<AppendResult> | undefined
+  #resolve: ((result: AppendResult) => void) | undefined
+  #reject: ((error: Error) => void) | undefined
 
   /** `isDurable`: whoever brought it waits for the sync, by `Appender.flush`. */
   constructor(fields: PendingFields, isDurable: boolean) {
     super(fields)
     this.isDurable = isDurable
-    this.promise = new Promise((resolve, reject) => {
+  }
+
+  /** To be asked for before it is over. Most batches of another replica are never asked for it. */
+  get promise(): Promise<AppendResult> {
+    this.#promise ??= new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
+    return this.#promise
   }
 
   override get isUrgent(): boolean {
@@ -73,11 +84,18 @@ export class PendingBatch extends PendingAppend {
 
   override landed(): void {
     const { baseOffset, lastOffset, maxTimestamp: timestamp, logAppendTimeMs } = this
-    this.#resolve({ baseOffset, lastOffset, timestamp, duplicate: false, logAppendTimeMs })
+    this.#resolve?.({ baseOffset, lastOffset, timestamp, duplicate: false, logAppendTimeMs })
   }
 
   override reject(error: Error): void {
-    this.#reject(error)
+    this.#reject?.(error)
+  }
+}
+
+/** A batch of a piece that another replica sent: nobody is answered before all of the piece is written. */
+class ReplicatedBatch extends PendingBatch {
+  override get goesWhole(): boolean {
+    return true
   }
 }
 
@@ -102,6 +120,19 @@ export class AppendQueue {
   push(append: PendingAppend): void {
     this.#waiting.push(append)
     this.#waitingBytes += append.size
+  }
+
+  /** The checked batches of another replica in `bytes` up to `end`, as they are; the last of them. */
+  pushReplicated(bytes: Uint8Array, end: number, producers: ProducerState): PendingBatch {
+    for (let at = 0; ; ) {
+      const size = batchSize(bytes, at)
+      const producerBatch = readProducerBatch(bytes, at)
+      if (producerBatch !== undefined) producers.reserve(producerBatch)
+      const append = pendingAt(bytes, at, size, producerBatch)
+      this.push(append)
+      at += size
+      if (at >= end) return append // the last one speaks for all
+    }
   }
 
   /** Takes appends from the front while `fits`; they are in flight until `landed`. The first is taken always. */
@@ -135,4 +166,37 @@ export class AppendQueue {
   find(batch: ProducerBatch): PendingBatch | undefined {
     return this.#waiting.find((append) => append.producerBatch === batch) as PendingBatch | undefined
   }
+}
+
+/** Neighbours in memory are one part: batches of a leader come in one piece. */
+export function partsOf(group: readonly PendingAppend[]): Uint8Array[] {
+  const parts: Uint8Array[] = []
+  let last: Uint8Array | undefined
+  for (const { bytes } of group) {
+    const follows =
+      last !== undefined && last.buffer === bytes.buffer && last.byteOffset + last.length === bytes.byteOffset
+    last = follows ? new Uint8Array(last!.buffer, last!.byteOffset, last!.length + bytes.length) : bytes
+    if (follows) parts[parts.length - 1] = last
+    else parts.push(last)
+  }
+  return parts
+}
+
+/** The batch at `at` as another replica has it. */
+function pendingAt(
+  bytes: Uint8Array,
+  at: number,
+  size: number,
+  producerBatch: ProducerBatch | undefined,
+): ReplicatedBatch {
+  const fields = {
+    bytes: bytes.subarray(at, at + size),
+    baseOffset: baseOffset(bytes, at),
+    lastOffset: lastOffset(bytes, at),
+    maxTimestamp: maxTimestamp(bytes, at),
+    leaderEpoch: leaderEpoch(bytes, at),
+    logAppendTimeMs: -1,
+    producerBatch,
+  }
+  return new ReplicatedBatch(fields, false)
 }

@@ -1,6 +1,6 @@
 /** Why a batch is not appended, by what it is. */
 import { ErrorCode, PagelogError } from '../base/index.ts'
-import { BATCH_HEADER_BYTES, batchSize, lastOffsetDelta } from '../record/index.ts'
+import { BATCH_HEADER_BYTES, baseOffset, batchSize, lastOffsetDelta } from '../record/index.ts'
 import type { LogSettings } from './log-settings.ts'
 
 export function sizeRefusal(batch: Uint8Array, settings: LogSettings): PagelogError | undefined {
@@ -28,6 +28,13 @@ export function epochRefusal(leaderEpoch: number, newest: number): PagelogError 
   return leaderEpoch < newest
     ? refused(ErrorCode.FENCED_LEADER_EPOCH, `leader epoch ${leaderEpoch} is older than the log's ${newest}`)
     : undefined
+}
+
+/** A replica's batches follow one another; only compaction leaves gaps. `next`: the offset behind what is queued. */
+export function gapRefusal(batches: Uint8Array, next: number, settings: LogSettings): PagelogError | undefined {
+  const first = baseOffset(batches, 0)
+  if (first === next || (settings.cleanupPolicy.includes('compact') && first > next)) return undefined
+  return refused(ErrorCode.CORRUPT_MESSAGE, `a batch at offset ${first} where ${next} was expected`)
 }
 
 function refused(kafkaCode: number, message: string): PagelogError {

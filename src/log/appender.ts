@@ -17,6 +17,7 @@ import {
   ATTRIBUTES_AT,
   crc32c,
   lastOffsetDelta,
+  leaderEpoch,
   maxTimestamp,
   producerId,
   setBaseOffset,
@@ -24,16 +25,23 @@ import {
   setLeaderEpoch,
   setLogAppendTime,
 } from '../record/index.ts'
-import { AppendQueue, type AppendResult, type PendingAppend, PendingBatch, type PendingFields } from './append-queue.ts'
-import { epochRefusal, sizeRefusal } from './append-refusal.ts'
+import {
+  AppendQueue,
+  type AppendResult,
+  type PendingAppend,
+  PendingBatch,
+  type PendingFields,
+  partsOf,
+} from './append-queue.ts'
+import { epochRefusal, gapRefusal, sizeRefusal } from './append-refusal.ts'
 import { channels, publish } from './diagnostics.ts'
 import type { Flusher } from './flusher.ts'
 import { type Group, GroupWrites } from './group-writes.ts'
 import type { LogState } from './log-state.ts'
 import { type ProducerBatch, readProducerBatch } from './producer-batch.ts'
 import { producerRefusal } from './producer-refusal.ts'
-import { encodeSnapshot } from './producer-snapshots.ts'
-import { Segment } from './segment.ts'
+import { Roller } from './roller.ts'
+import type { Segment } from './segment.ts'
 
 /** The kernel takes no more parts in one gathered write (IOV_MAX). */
 const WRITE_PARTS_MAX = 1024
@@ -52,7 +60,7 @@ export class Appender {
   #isLanding = false
   /** Written and visible, but not answered yet: that is done while the next write is under way. */
   #landed: Group | undefined
-  readonly #sealing = new Set<Promise<void>>()
+  readonly #roller: Roller
   #handIn: () => void = () => {}
   /** Appends that came during `exclusive`. */
   #held: (() => void)[] | undefined
@@ -60,6 +68,7 @@ export class Appender {
   constructor(state: LogState, flusher: Flusher) {
     this.#state = state
     this.#flusher = flusher
+    this.#roller = new Roller(state, flusher)
     this.#nextOffset = state.logEndOffset
     this.#newestEpoch = state.epochs.latest
   }
@@ -94,6 +103,30 @@ export class Appender {
     const pending = this.#enqueue(batch, { leaderEpoch, nowMs, producerBatch }, makePending)
     this.wake(isDurable)
     return pending.promise
+  }
+
+  /** Queues the checked batches of another replica in `bytes` up to `end` as they are; settles with the last of them. */
+  appendReplicated(bytes: Uint8Array, end: number): Promise<AppendResult> {
+    this.#handIn()
+    const held = this.#held
+    if (held === undefined) return this.#appendReplicatedNow(bytes, end)
+    return new Promise((resolve) => {
+      held.push(() => resolve(this.#appendReplicatedNow(bytes, end)))
+    })
+  }
+
+  #appendReplicatedNow(bytes: Uint8Array, end: number): Promise<AppendResult> {
+    const { context, producers } = this.#state
+    const refusal =
+      this.#state.refusal() ??
+      epochRefusal(leaderEpoch(bytes, 0), this.#newestEpoch) ??
+      gapRefusal(bytes, this.#nextOffset, context.settings)
+    if (refusal !== undefined) return Promise.reject(refusal)
+    const last = this.#queue.pushReplicated(bytes, end, producers)
+    this.#nextOffset = last.lastOffset + 1
+    this.#newestEpoch = last.leaderEpoch
+    this.wake()
+    return last.promise
   }
 
   /**
@@ -148,7 +181,7 @@ export class Appender {
   /** Resolves when nothing is queued or in flight and no segment is being sealed. */
   async drain(): Promise<void> {
     while (this.#pumping !== undefined) await this.#pumping
-    await Promise.all(this.#sealing)
+    await this.#roller.drain()
   }
 
   /**
@@ -176,7 +209,7 @@ export class Appender {
     const { segments, logEndOffset } = this.#state
     if (segments.active.baseOffset === logEndOffset) return
     try {
-      await this.#roll(logEndOffset)
+      await this.#roller.roll(logEndOffset)
     } catch (error) {
       if (!hasCode(error, 'PAGELOG_DISK_FULL')) this.#state.fail(error as Error)
       throw error
@@ -280,9 +313,10 @@ export class Appender {
     const { segments, epochs, failure } = this.#state
     const { segment, byteLength } = this.#inFlight
     if (segment === undefined || segment !== segments.active || failure !== undefined) return false
-    if (!this.#inFlight.takesMore(this.#queue.waitingBytes)) return false
+    if (this.#queue.isEmpty) return false
     const { first } = this.#queue
-    return first.leaderEpoch <= epochs.latest && !segment.mustRoll(first, byteLength)
+    if (!this.#inFlight.takesMore(this.#queue.waitingBytes, first)) return false
+    return !epochs.lacks(first.leaderEpoch) && !segment.mustRoll(first, byteLength)
   }
 
   /** The first write with none in flight. */
@@ -291,7 +325,7 @@ export class Appender {
     try {
       const { epochs } = this.#state
       const { first } = this.#queue
-      if (first.leaderEpoch > epochs.latest) {
+      if (epochs.lacks(first.leaderEpoch)) {
         this.#answer()
         await epochs.assign(first.leaderEpoch, first.baseOffset)
       }
@@ -321,7 +355,7 @@ export class Appender {
       }
       segment.unpin()
       this.#answer()
-      await this.#roll(batch.baseOffset)
+      await this.#roller.roll(batch.baseOffset)
     }
   }
 
@@ -329,15 +363,15 @@ export class Appender {
   #begin(segment: Segment): void {
     const { epochs, context, recoveryPoint } = this.#state
     const before = this.#inFlight.byteLength
-    const bytesMax = this.#inFlight.nextBytes(this.#queue.waitingBytes)
+    const bytesMax = this.#inFlight.nextBytes(this.#queue.waitingBytes, this.#queue.first)
     const appends = this.#queue.take(
       (append, count, bytes) =>
         count < WRITE_PARTS_MAX &&
         bytes + append.size <= bytesMax &&
-        append.leaderEpoch <= epochs.latest &&
+        !epochs.lacks(append.leaderEpoch) &&
         !segment.mustRoll(append, before + bytes),
     )
-    const parts = appends.map((append) => append.bytes)
+    const parts = partsOf(appends)
     const endOffset = appends[appends.length - 1]!.lastOffset + 1
     const position = segment.size + before
     const mustFlush = endOffset - recoveryPoint >= context.settings.flushMessages
@@ -437,49 +471,6 @@ export class Appender {
     for (const append of landed.appends) {
       if (failure === undefined) append.landed(landed.flushed)
       else append.reject(failure) // nothing is acknowledged after a failure (reliability L5)
-    }
-  }
-
-  /**
-   * Begins a new segment. Its directory entry and the old segment are synced behind the appends; until then the
-   * recovery point stays before them, so that a crash costs a scan but is never taken for damage.
-   */
-  async #roll(baseOffset: number): Promise<void> {
-    const state = this.#state
-    const sealed = state.segments.active
-    if (sealed.hasOutdatedFiles) {
-      // Those of the last segment are looked at twice at open, those of others are believed: they come before the next.
-      await sealed.saveIndexes()
-      state.hasUnsyncedNames = true
-      await this.#flusher.flush(baseOffset)
-    }
-    const create = (): Promise<Segment> => Segment.create(state.context, baseOffset)
-    const { share } = state.context
-    const segment = await (share === undefined ? create() : share.cache.within(create)).finally(() => {
-      state.hasUnsyncedNames = true // a file that was removed again counts as well
-    })
-    state.segments.add(segment)
-    publish(channels.roll, () => ({ directory: state.context.directory, baseOffset, sealedBytes: sealed.size }))
-    // Nothing is in flight: what is committed is what the batches before the new segment say.
-    const snapshot = encodeSnapshot(state.producers)
-    const sealing = this.#seal(sealed, baseOffset, snapshot)
-      .catch((error: Error) => state.fail(error))
-      .finally(() => this.#sealing.delete(sealing))
-    this.#sealing.add(sealing)
-  }
-
-  async #seal(sealed: Segment, endOffset: number, snapshot: Uint8Array): Promise<void> {
-    const state = this.#state
-    sealed.pins++
-    try {
-      await sealed.saveIndexes()
-      await sealed.releaseBlocks()
-      if (state.failure !== undefined) return // and nothing more is written
-      await state.snapshots.take(endOffset, snapshot)
-      state.hasUnsyncedNames = true // of the index files, also when the records are synced already
-      await this.#flusher.flush(endOffset)
-    } finally {
-      sealed.unpin()
     }
   }
 

@@ -8,7 +8,7 @@
  *
  * A file that does not read so counts as absent (reliability L7); what that means is up to its owner.
  */
-import type { Disk } from '../env/index.ts'
+import type { Disk, NameSync } from '../env/index.ts'
 
 const textDecoder = new TextDecoder()
 const textEncoder = new TextEncoder()
@@ -29,11 +29,22 @@ export function parseCheckpoint(content: Uint8Array, fieldCount: number): string
   return isWhole && lines.slice(2 + count).every((line) => line.trim() === '') ? entries : undefined
 }
 
-export async function writeCheckpoint(disk: Disk, path: string, entries: readonly string[]): Promise<void> {
-  await writeCheckpointText(disk, path, entries.length, entries.map((entry) => `${entry}\n`).join(''))
+export async function writeCheckpoint(
+  disk: Disk,
+  path: string,
+  entries: readonly string[],
+  names: NameSync = 'synced',
+): Promise<void> {
+  await writeCheckpointText(disk, path, entries.length, entries.map((entry) => `${entry}\n`).join(''), names)
 }
 
 /** The same of `count` entries that are lines already, each with its end. */
-export async function writeCheckpointText(disk: Disk, path: string, count: number, lines: string): Promise<void> {
-  await disk.replaceFile(path, textEncoder.encode(`0\n${count}\n${lines}`))
+export async function writeCheckpointText(
+  disk: Disk,
+  path: string,
+  count: number,
+  lines: string,
+  names: NameSync = 'synced',
+): Promise<void> {
+  await disk.replaceFile(path, textEncoder.encode(`0\n${count}\n${lines}`), names)
 }

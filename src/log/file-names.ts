@@ -26,12 +26,20 @@ export interface PartitionName {
   readonly partition: number
 }
 
+/** Kafka's own log of its metadata lies beside the partitions and is none. */
+export const CLUSTER_METADATA_TOPIC = '__cluster_metadata'
+
 /** `topic-7`; undefined for every other name. */
 export function parsePartitionName(name: string): PartitionName | undefined {
   const match = PARTITION_NAME.exec(name)
   if (match === null) return undefined
   const partition = Number(match[2])
   return partition <= 0x7fffffff && String(partition) === match[2] ? { topic: match[1]!, partition } : undefined
+}
+
+/** The other way round. */
+export function nameOf({ topic, partition }: PartitionName): string {
+  return `${topic}-${partition}`
 }
 
 /** What lies beside the `.log` file of a segment and can be built anew from it. */
@@ -43,6 +51,8 @@ export const CLEANED_SUFFIX = '.cleaned'
 export const SWAP_SUFFIX = '.swap'
 /** Suffix of the directory of a partition that is being deleted. */
 export const DELETE_DIRECTORY_SUFFIX = '-delete'
+/** Suffix of the directory of a partition that nobody here knows, kept until somebody removes it. */
+export const STRAY_DIRECTORY_SUFFIX = '-stray'
 
 export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint'
 export const CLEANER_OFFSET_FILE = 'cleaner-offset-checkpoint'

@@ -9,6 +9,8 @@ import type { Segment } from './segment.ts'
 const WRITE_SHARE = 1 / 4
 const WRITE_BYTES_MIN = 32_768
 const WRITE_BYTES_MAX = 524_288
+/** Of a write that need not be heard of early: what a follower asks of one partition. */
+const WHOLE_BYTES_MAX = 1_048_576
 /** Of all that are in flight: what comes then gathers. */
 const IN_FLIGHT_BYTES_MAX = 1_048_576
 
@@ -41,15 +43,16 @@ export class GroupWrites {
     return this.#byteLength
   }
 
-  /** How much the next write should take, with so many bytes queued. */
-  nextBytes(queuedBytes: number): number {
+  /** How much the next write should take, with so many bytes queued, of which `first` is the first. */
+  nextBytes(queuedBytes: number, first: PendingAppend): number {
+    if (first.goesWhole) return Math.min(queuedBytes, WHOLE_BYTES_MAX)
     const onTheirWay = this.#byteLength + queuedBytes
     return Math.min(Math.max(onTheirWay * WRITE_SHARE, WRITE_BYTES_MIN), WRITE_BYTES_MAX)
   }
 
   /** Whether so many queued bytes are worth a write behind those in flight. */
-  takesMore(queuedBytes: number): boolean {
-    return queuedBytes >= this.nextBytes(queuedBytes) && this.#byteLength < IN_FLIGHT_BYTES_MAX
+  takesMore(queuedBytes: number, first: PendingAppend): boolean {
+    return queuedBytes >= this.nextBytes(queuedBytes, first) && this.#byteLength < IN_FLIGHT_BYTES_MAX
   }
 
   add(group: Group): void {

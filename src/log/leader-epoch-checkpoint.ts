@@ -19,6 +19,8 @@ export interface EpochEnd {
   readonly endOffset: number
 }
 
+/** That which Kafka's tools expect to find. */
+export const FIRST_EPOCH = 0
 const UNKNOWN_END: EpochEnd = { epoch: -1, endOffset: -1 }
 
 export class LeaderEpochCheckpoint {
@@ -28,6 +30,8 @@ export class LeaderEpochCheckpoint {
   #entries: EpochStart[]
   /** An append may begin an epoch while a trim writes the file: side by side one of them would lose its temporary file. */
   readonly #writes = new Mutex()
+  /** The newest epoch has begun and is not on disk. */
+  #isBegun = false
 
   private constructor(disk: Disk, path: string, entries: EpochStart[]) {
     this.#disk = disk
@@ -55,6 +59,11 @@ export class LeaderEpochCheckpoint {
     return { epochs: new LeaderEpochCheckpoint(disk, path, isGood ? entries : []), isNew: !isGood }
   }
 
+  /** That of a partition which begins. Its name is durable when the caller has synced the directory. */
+  static async begin(disk: Disk, path: string, startOffset: number): Promise<void> {
+    await writeCheckpoint(disk, path, [`${FIRST_EPOCH} ${startOffset}`], 'unsynced')
+  }
+
   get entries(): readonly EpochStart[] {
     return this.#entries
   }
@@ -62,6 +71,22 @@ export class LeaderEpochCheckpoint {
   /** -1 when there is none. */
   get latest(): number {
     return this.#entries.at(-1)?.epoch ?? -1
+  }
+
+  /** An append of `epoch` needs `assign` first. */
+  lacks(epoch: number): boolean {
+    return epoch > this.latest || (this.#isBegun && epoch === this.latest)
+  }
+
+  /**
+   * A leader begins its epoch at the end of the log, so that it can say where the ones before it ended. In memory only:
+   * `assign` follows with the first batch, and an epoch without any need not be remembered.
+   */
+  begin(epoch: number, startOffset: number): void {
+    assert(epoch >= this.latest, 'a leader has the newest epoch')
+    if (epoch === this.latest) return
+    this.#entries = [...this.#entries.filter((entry) => entry.startOffset < startOffset), { epoch, startOffset }]
+    this.#isBegun = true
   }
 
   /** A batch met at open: its epoch may be missing when the file was. In memory only; `save` follows. */
@@ -94,6 +119,7 @@ export class LeaderEpochCheckpoint {
     const kept = this.#entries.filter((entry) => entry.startOffset < endOffset)
     if (kept.length === this.#entries.length) return false
     this.#entries = kept
+    this.#isBegun = false
     return true
   }
 
@@ -116,7 +142,8 @@ export class LeaderEpochCheckpoint {
   async assign(epoch: number, startOffset: number): Promise<void> {
     assert(epoch >= 0 && startOffset >= 0, 'a leader epoch and its start are no negative numbers')
     const latest = this.#entries.at(-1)
-    if (latest !== undefined && latest.epoch === epoch && latest.startOffset <= startOffset) return
+    const isKnown = latest !== undefined && latest.epoch === epoch && latest.startOffset <= startOffset
+    if (isKnown && !this.#isBegun) return
     const assigned = (): EpochStart[] => {
       const kept = this.#entries.filter((entry) => entry.epoch < epoch && entry.startOffset < startOffset)
       return [...kept, { epoch, startOffset }]
@@ -134,6 +161,7 @@ export class LeaderEpochCheckpoint {
   async #write(entries: readonly EpochStart[]): Promise<void> {
     const lines = entries.map((entry) => `${entry.epoch} ${entry.startOffset}`)
     await writeCheckpoint(this.#disk, this.#path, lines)
+    if (entries.at(-1)?.epoch === this.latest) this.#isBegun = false
   }
 }
 

@@ -25,19 +25,22 @@ import { DirectoryCheckpoints, type KnownOffsets, type OffsetsAtOpen } from './d
 import { DirectoryUpkeep } from './directory-upkeep.ts'
 import {
   CLEAN_SHUTDOWN_FILE,
+  CLUSTER_METADATA_TOPIC,
   DELETE_DIRECTORY_SUFFIX,
   LOCK_FILE,
+  nameOf,
   type PartitionName,
   parsePartitionName,
+  STRAY_DIRECTORY_SUFFIX,
 } from './file-names.ts'
 import { Log } from './log.ts'
 import { checkLogName } from './log-name.ts'
 import { type LogDirectorySettings, type LogSettings, logDirectorySettings, logSettings } from './log-settings.ts'
 import { type LogDirectoryStats, sumStats } from './log-stats.ts'
 import { type MetaProperties, openMetaProperties, randomId } from './meta-properties.ts'
+import { type RepairOptions, type RepairReport, repairLog } from './on-demand.ts'
 import { PartitionFiles } from './partition-files.ts'
-import { readTopicId, writeTopicId } from './partition-metadata.ts'
-import { type RepairOptions, type RepairReport, repairLog } from './repair.ts'
+import { readTopicId, writeFirstFiles, writeTopicId } from './partition-metadata.ts'
 import { retainAll } from './retention-pass.ts'
 import { SegmentCache } from './segment-cache.ts'
 
@@ -46,8 +49,6 @@ const OPENS_AT_ONCE = 8
 /** Syncs of the same directory's files go to the device together. */
 const CLOSES_AT_ONCE = 64
 const NOTHING = (): void => {}
-/** Kafka's own log of its metadata lies beside the partitions and is none. */
-const CLUSTER_METADATA_TOPIC = '__cluster_metadata'
 const CLEAN_SHUTDOWN_TEXT = '{"version":0,"brokerEpoch":-1}'
 
 export interface LogDirectoryOptions {
@@ -71,9 +72,11 @@ export interface OpenLogOptions {
   readonly settings?: GivenSettings<typeof logSettings>
 }
 
+type NewPartition = PartitionName & { topicId: string; logStartOffset: number; settings: LogSettings }
+
 interface Partition extends PartitionName {
   readonly log: Log
-  readonly topicId: string | undefined
+  topicId: string | undefined
 }
 
 export class LogDirectory {
@@ -144,12 +147,11 @@ export class LogDirectory {
       await env.disk.unlink(markerPath)
       await env.disk.syncDirectory(path)
       const known = await DirectoryCheckpoints.read(env.disk, path)
-      const opened = new LogDirectory(options, { lock, meta, wasClean }, known)
-      directory = opened
-      await opened.#openPartitions()
-      opened.#upkeep.start()
-      opened.#cleaner.start()
-      return opened
+      directory = new LogDirectory(options, { lock, meta, wasClean }, known)
+      await directory.#openPartitions()
+      directory.#upkeep.start()
+      directory.#cleaner.start()
+      return directory
     } catch (error) {
       if (directory !== undefined) await closeLogs(directory.#partitions.values(), false)
       await lock.release()
@@ -191,17 +193,29 @@ export class LogDirectory {
     return this.#partitions.get(`${topic}-${partition}`)?.log
   }
 
+  /** Writes partition.metadata where it is missing or damaged. Errors: PAGELOG_DISK_FULL, PAGELOG_STORAGE. */
+  async nameTopic(topic: string, partition: number, topicId: string): Promise<void> {
+    const name = `${topic}-${partition}`
+    const found = this.#partitions.get(name)
+    if (found === undefined || found.topicId !== undefined) return
+    await writeTopicId(this.#options.env.disk, `${this.path}/${name}`, topicId).catch((error: Error) => {
+      if (hasCode(error, 'PAGELOG_STORAGE')) this.#goOffline(error)
+      throw error
+    })
+    found.topicId = topicId
+  }
+
   /** Of partition.metadata; undefined when the partition is unknown or has none. */
   topicId(topic: string, partition: number): string | undefined {
     return this.#partitions.get(`${topic}-${partition}`)?.topicId
   }
 
   /**
-   * Begins a partition, durable when it returns; one that exists is returned as it is, one that is being removed is
-   * waited for. `topicId`: base64url uuid.
-   * Errors: PAGELOG_DISK_FULL, PAGELOG_STORAGE, PAGELOG_CORRUPT (a damaged one has the name), PAGELOG_CLOSED.
+   * Begins a partition at `logStartOffset`, durable when it returns; one that exists is returned as it is, one that is
+   * being removed is waited for. `topicId`: base64url uuid. Errors: PAGELOG_DISK_FULL, PAGELOG_STORAGE, PAGELOG_CORRUPT (a
+   * damaged one has the name), PAGELOG_CLOSED.
    */
-  create(topic: string, partition: number, topicId?: string, settings?: LogSettings): Promise<Log> {
+  create(topic: string, partition: number, topicId?: string, settings?: LogSettings, logStartOffset = 0): Promise<Log> {
     const name = `${topic}-${partition}`
     const existing = this.#partitions.get(name)
     if (existing !== undefined) return Promise.resolve(existing.log)
@@ -209,12 +223,11 @@ export class LogDirectory {
     if (refusal !== undefined) return Promise.reject(refusal)
     const running = this.#creating.get(name)
     if (running !== undefined) return running
-    const removing = this.#removing.get(name)
-    if (removing !== undefined) return removing.then(() => this.create(topic, partition, topicId, settings))
+    const again = (): Promise<Log> => this.create(topic, partition, topicId, settings, logStartOffset)
+    if (this.#removing.has(name)) return this.#removing.get(name)!.then(again)
     const id = topicId ?? randomId(this.#options.env.random)
-    const creating = this.#create({ topic, partition }, id, settings ?? this.#settingsOf(topic)).finally(() => {
-      this.#creating.delete(name)
-    })
+    const wanted = { topic, partition, topicId: id, logStartOffset, settings: settings ?? this.#settingsOf(topic) }
+    const creating = this.#create(wanted).finally(() => this.#creating.delete(name))
     this.#creating.set(name, creating)
     return creating
   }
@@ -236,12 +249,12 @@ export class LogDirectory {
     return log
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close()
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   /** Closes and deletes a partition; nothing happens when it is unknown. Reads under way keep their bytes. */
-  async remove(topic: string, partition: number): Promise<void> {
+  async remove(topic: string, partition: number, suffix = DELETE_DIRECTORY_SUFFIX): Promise<void> {
     const name = `${topic}-${partition}`
     const found = this.#partitions.get(name)
     if (found === undefined && !this.#damaged.has(name)) return await this.#removing.get(name)
@@ -249,21 +262,26 @@ export class LogDirectory {
     this.#partitions.delete(name)
     this.#damaged.delete(name)
     this.#checkpoints.forget(name)
-    const removing = this.#remove(name, found?.log).finally(() => this.#removing.delete(name))
+    const removing = this.#remove(name, found?.log, suffix).finally(() => this.#removing.delete(name))
     this.#removing.set(name, removing)
     await removing
   }
 
-  async #remove(name: string, log: Log | undefined): Promise<void> {
+  /** As `remove`, but its files stay in a folder that is never opened; for who operates the broker to look at or remove. */
+  setAside(topic: string, partition: number): Promise<void> {
+    return this.remove(topic, partition, STRAY_DIRECTORY_SUFFIX)
+  }
+
+  async #remove(name: string, log: Log | undefined, suffix: string): Promise<void> {
     const { disk, random } = this.#options.env
     await log?.abandon()
     // Renamed first: what is left after a crash is known as garbage by its name, and the name is free at once.
     const unique = [...random.bytes(16)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
-    const renamed = `${this.path}/${name}.${unique}${DELETE_DIRECTORY_SUFFIX}`
+    const renamed = `${this.path}/${name}.${unique}${suffix}`
     try {
       await disk.rename(`${this.path}/${name}`, renamed)
       await disk.syncDirectory(this.path)
-      await disk.removeDirectory(renamed)
+      if (suffix === DELETE_DIRECTORY_SUFFIX) await disk.removeDirectory(renamed)
     } catch (error) {
       this.#goOffline(error as Error)
       throw error
@@ -402,22 +420,21 @@ export class LogDirectory {
     })
   }
 
-  async #create(partition: PartitionName, topicId: string, settings: LogSettings): Promise<Log> {
+  async #create({ topic, partition, topicId, logStartOffset, settings }: NewPartition): Promise<Log> {
     const { env } = this.#options
-    const name = nameOf(partition)
+    const name = nameOf({ topic, partition })
     const directory = `${this.path}/${name}`
-    const onFailure = (error: Error): void => this.#goOffline(error)
     let log: Log | undefined
     try {
       // It must not be measured by the recovery point of an earlier one of that name.
       await this.#checkpoints.writeIfStale()
       await env.disk.makeDirectory(directory)
-      await writeTopicId(env.disk, directory, topicId)
+      await writeFirstFiles(env.disk, directory, topicId, logStartOffset)
       const persist = this.#checkpoints.persistenceOf(name)
-      const compaction = { limits: compactionLimitsOf(this.settings), firstDirtyOffset: 0 }
-      const shared = { persist, compaction, cache: this.#cache, logger: this.#logger, onFailure }
-      const options = { recoveryPoint: 0, cleanShutdown: true, ...shared }
-      log = await Log.open({ env, directory, settings, ...options })
+      const compaction = { limits: compactionLimitsOf(this.settings), firstDirtyOffset: logStartOffset }
+      const shared = { persist, compaction, cache: this.#cache, logger: this.#logger }
+      const options = { recoveryPoint: logStartOffset, logStartOffset, cleanShutdown: true, ...shared }
+      log = await Log.open({ env, directory, settings, ...options, onFailure: (error) => this.#goOffline(error) })
       await env.disk.syncDirectory(directory) // its own name is: `makeDirectory` syncs what it makes
       const refusal = this.#refusal()
       if (refusal !== undefined) throw refusal
@@ -426,7 +443,7 @@ export class LogDirectory {
       if (hasCode(error, 'PAGELOG_STORAGE')) this.#goOffline(error)
       throw error
     }
-    this.#partitions.set(name, { ...partition, log, topicId })
+    this.#partitions.set(name, { topic, partition, log, topicId })
     return log
   }
 
@@ -435,9 +452,8 @@ export class LogDirectory {
   }
 
   #refusal(): PagelogError | undefined {
-    const fields = { path: this.path }
     if (this.#failure !== undefined) {
-      return new PagelogError('PAGELOG_STORAGE', 'log directory is offline', { ...fields, cause: this.#failure })
+      return new PagelogError('PAGELOG_STORAGE', 'log directory is offline', { path: this.path, cause: this.#failure })
     }
     return this.#closing === undefined ? undefined : this.#closedError()
   }
@@ -480,8 +496,4 @@ export class LogDirectory {
 
 async function closeLogs(partitions: Iterable<Partition>, clean: boolean): Promise<void> {
   await someAtOnce(partitions, CLOSES_AT_ONCE, ({ log }) => log.close({ clean }))
-}
-
-function nameOf({ topic, partition }: PartitionName): string {
-  return `${topic}-${partition}`
 }

@@ -15,7 +15,7 @@ import { baseOffset, leaderEpoch } from '../record/index.ts'
 import { endAtRecoveryPoint, readActiveEnd } from './active-end.ts'
 import { EpochReplay } from './epoch-replay.ts'
 import { baseOffsetOf, LEADER_EPOCH_FILE, segmentFileName, snapshotOffsetOf } from './file-names.ts'
-import { LeaderEpochCheckpoint } from './leader-epoch-checkpoint.ts'
+import { FIRST_EPOCH, LeaderEpochCheckpoint } from './leader-epoch-checkpoint.ts'
 import {
   checkedLogStart,
   damaged,
@@ -63,14 +63,14 @@ async function begin(options: LoadOptions): Promise<Opening> {
   return { ...options, files, found, snapshots, epochs, isNew }
 }
 
-/** A partition without a segment: a new one. The epoch is that which Kafka's tools expect to find. */
+/** A partition without a segment: a new one. */
 async function beginLog(opening: Opening): Promise<LoadedLog> {
   const { context, logStartOffset, recoveryPoint, epochs, isNew, snapshots } = opening
   if (logStartOffset < recoveryPoint) {
     const path = `${context.directory}/${segmentFileName(logStartOffset, '.log')}`
     throw damaged(path, 0, logStartOffset, 'all of its segments are gone')
   }
-  if (isNew) await epochs.assign(0, logStartOffset)
+  if (isNew) await epochs.assign(FIRST_EPOCH, logStartOffset)
   await snapshots.removeBeyond(-1)
   const segments = new Segments([await Segment.create(context, logStartOffset)])
   const begun = { segments, producers: new ProducerState(), snapshots, epochs, logStartOffset }

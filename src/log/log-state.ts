@@ -52,6 +52,8 @@ export class LogState {
   logStartOffset: number
   /** Exclusive; what readers see. Behind it only bytes that the kernel has taken (reliability L1). */
   logEndOffset: number
+  /** Exclusive; what the log's owner says is on enough replicas: without bound where there is one replica. */
+  committedOffset = Number.POSITIVE_INFINITY
   /** Exclusive; what the kernel has taken: ahead of `logEndOffset` while an append waits for its fsync. */
   writtenEndOffset: number
   /** Exclusive; everything before it was synced to the device. Only grows after fsync. */
@@ -143,6 +145,11 @@ export class LogState {
     } catch (error) {
       if (!segment.isRetired) throw error
     }
+  }
+
+  /** Exclusive; what consumers may see. */
+  get highWatermark(): number {
+    return Math.min(this.committedOffset, this.logEndOffset)
   }
 
   /** Takes the log offline; the first failure is kept. */

@@ -1,7 +1,7 @@
 /**
  * The log of one partition: batches of records with rising offsets in Kafka's files. It knows no sockets and no topics.
  *
- *   log start offset ≤ … visible … < log end offset (= high watermark until replication)
+ *   log start offset ≤ … visible … < high watermark ≤ log end offset (the same without replication)
  *   recovery point: everything before it is on the device
  *
  * Appends are answered when the kernel has their bytes (with flush.messages, when the device has). A crash of the
@@ -22,12 +22,14 @@ import type { EpochEnd } from './leader-epoch-checkpoint.ts'
 import { loadLog } from './log-loader.ts'
 import type { RecoveryReport } from './log-opening.ts'
 import { LogReader, type ReadableLog, type ReadOptions } from './log-reader.ts'
+import { LogReplica } from './log-replica.ts'
 import { type LogSettings, logDirectorySettings } from './log-settings.ts'
 import { LogState, type OffsetPersistence } from './log-state.ts'
 import { type LogStats, statsOf } from './log-stats.ts'
-import { repairOpen, verifyOpen } from './open-repair.ts'
+import { repairOpen, verifyOpen } from './on-demand.ts'
 import type { PartitionFiles } from './partition-files.ts'
 import { encodeSnapshot } from './producer-snapshots.ts'
+import { readableOf } from './readable-log.ts'
 import { RecordAppender } from './record-appender.ts'
 import type { AppendOptions, RecordInput } from './record-input.ts'
 import { RecordLookup } from './record-lookup.ts'
@@ -96,6 +98,8 @@ export class Log {
   readonly #reader: SliceReader
   readonly #readable: ReadableLog
   readonly #lookup: RecordLookup
+  /** For who keeps replicas of the log equal. */
+  readonly replica: LogReplica
   /** For LogDirectory's cleaner. */
   readonly compactor: Compactor
   #closing: Promise<void> | undefined
@@ -105,6 +109,7 @@ export class Log {
     this.#state = state
     this.#flusher = new Flusher(state)
     this.#appender = new Appender(state, this.#flusher)
+    this.replica = new LogReplica(state, this.#appender)
     this.#records = new RecordAppender(state, this.#appender)
     this.#reader = new SliceReader(state)
     this.compactor = new Compactor({
@@ -165,7 +170,7 @@ export class Log {
   }
   /** Exclusive; what consumers may see. */
   get highWatermark(): number {
-    return this.#state.logEndOffset
+    return this.#state.highWatermark
   }
   /** Exclusive; before it no two records have the same key: what compaction has seen to. */
   get firstDirtyOffset(): number {
@@ -253,7 +258,8 @@ export class Log {
   }
 
   /**
-   * Batches from the one that holds `offset` on, about `maxBytes` of them, never past the log end offset; empty there.
+   * Batches from the one that holds `offset` on, about `maxBytes` of them, never past the log end offset or the
+   * `endOffset` of `options`; empty there.
    * Ends with a whole batch where the index knows one, else anywhere (as Kafka's; readers drop the torn tail). Throws or
    * rejects with PAGELOG_OFFSET_OUT_OF_RANGE, PAGELOG_STORAGE, PAGELOG_CLOSED, PAGELOG_CORRUPT.
    */
@@ -264,7 +270,7 @@ export class Log {
       const message = `offset ${offset} is outside of ${logStartOffset} to ${logEndOffset}`
       throw new PagelogError('PAGELOG_OFFSET_OUT_OF_RANGE', message, { offset, path: this.directory })
     }
-    const isEmpty = offset === logEndOffset || (maxBytes <= 0 && options.minOneBatch !== true)
+    const isEmpty = offset >= (options.endOffset ?? logEndOffset) || (maxBytes <= 0 && options.minOneBatch !== true)
     if (isEmpty) return { regions: [], byteLength: 0, startOffset: offset }
     const found = this.#reader.read(offset, Math.max(0, maxBytes), options)
     if (!(found instanceof Promise)) return found
@@ -472,26 +478,5 @@ export class Log {
 
   get #writers(): Writers {
     return { appender: this.#appender, flusher: this.#flusher }
-  }
-}
-
-/** A log as its readers see it. */
-function readableOf(log: Log, state: LogState): ReadableLog {
-  return {
-    path: log.directory,
-    slice: (offset, maxBytes, options) => log.slice(offset, maxBytes, options),
-    logStartOffset: () => log.logStartOffset,
-    logEndOffset: () => log.highWatermark,
-    cuts: () => state.cuts,
-    assertOpen: () => state.assertOpen(),
-    offsetForTime: (timestampMs) => log.offsetForTime(timestampMs),
-    onChange: (listener) => {
-      const unsubscribes = [log.onAppend(listener), state.onStop(listener)]
-      return () => {
-        for (const unsubscribe of unsubscribes) unsubscribe()
-      }
-    },
-    soon: (callback) => state.context.clock.soon(callback),
-    opening: state,
   }
 }

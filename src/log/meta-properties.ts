@@ -51,6 +51,12 @@ export async function openMetaProperties(
   return { nodeId, clusterId, directoryId }
 }
 
+/** What the file says, without making one; undefined where there is none, or it does not say. */
+export async function storedClusterId(disk: Disk, directory: string): Promise<string | undefined> {
+  const content = await disk.readFile(`${directory}/${META_PROPERTIES_FILE}`)
+  return content && parseProperties(new TextDecoder().decode(content)).get('cluster.id')
+}
+
 /** A uuid as Kafka writes it: 16 bytes in base64url, 22 characters; none begins with a dash. */
 export function randomId(random: Random): string {
   for (;;) {

@@ -6,14 +6,15 @@
  *   int64 producer id | int16 epoch | int32 last sequence | int64 last offset | int32 offset delta | int64 timestamp |
  *   int32 coordinator epoch | int64 first offset of the open transaction, -1 none
  *
- * Of the batches of a producer only the last is in it. A snapshot that is damaged, cut off or of a later version counts
+ * Each of the batches of a producer that are remembered has an entry, the newest last, which is the one that Kafka takes;
+ * its own snapshots have only that. A snapshot that is damaged, cut off or of a later version counts
  * as absent: an older one, in the end the log itself, has the same to say.
  */
 import { hasCode } from '../base/index.ts'
 import type { Disk } from '../env/index.ts'
 import { crc32c, readInt32, readInt64, writeInt32, writeInt64 } from '../record/index.ts'
 import { segmentFileName } from './file-names.ts'
-import { type ProducerEntry, ProducerState } from './producer-state.ts'
+import { BATCHES_KEPT, type ProducerEntry, ProducerState } from './producer-state.ts'
 
 const VERSION = 1
 const CRC_AT = 2
@@ -23,7 +24,7 @@ const ENTRY_BYTES = 46
 
 /** The content of the file. */
 export function encodeSnapshot(state: ProducerState): Uint8Array {
-  const bytes = new Uint8Array(HEADER_BYTES + state.size * ENTRY_BYTES)
+  const bytes = new Uint8Array(HEADER_BYTES + state.size * BATCHES_KEPT * ENTRY_BYTES)
   bytes[1] = VERSION
   let count = 0
   for (const entry of state.entries()) writeEntry(bytes, HEADER_BYTES + count++ * ENTRY_BYTES, entry)

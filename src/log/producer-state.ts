@@ -17,11 +17,11 @@ const NO_EPOCH = -1
 const LOOKS_AT_ONCE = 500
 export const NO_OFFSET = -1
 
-/** The state of one producer, as a snapshot has it. */
+/** The state of one producer after one of its batches, as a snapshot has it. */
 export interface ProducerEntry {
   readonly producerId: number
   readonly producerEpoch: number
-  /** Of the newest batch; -1, -1 and 0 when only markers are known. */
+  /** Of the batch; -1, -1 and 0 when only markers are known. */
   readonly lastSequence: number
   readonly lastOffset: number
   readonly offsetDelta: number
@@ -170,25 +170,30 @@ export class ProducerState {
     yield looks
   }
 
-  /** What a snapshot holds: the committed state. */
+  /**
+   * What a snapshot holds: the committed state, one entry for each batch that is remembered, the newest of a producer last.
+   * One who repeats several batches after a restart is told of each where it lies.
+   */
   *entries(): IterableIterator<ProducerEntry> {
     for (const [producerId, producer] of this.#producers) {
-      if (producer.epoch === NO_EPOCH) continue // all of it is pending
-      const last = producer.stored.at(-1)
-      yield {
-        producerId,
-        producerEpoch: producer.epoch,
-        lastSequence: last?.lastSequence ?? -1,
-        lastOffset: last?.lastOffset ?? NO_OFFSET,
-        offsetDelta: last === undefined ? 0 : last.lastOffset - last.baseOffset,
-        timestampMs: producer.lastTimestampMs,
-        coordinatorEpoch: producer.coordinatorEpoch,
-        transactionFirstOffset: producer.transactionFirstOffset,
+      const { epoch, stored, coordinatorEpoch, transactionFirstOffset } = producer
+      if (epoch === NO_EPOCH) continue // all of it is pending
+      const common = { producerId, producerEpoch: epoch, coordinatorEpoch, transactionFirstOffset }
+      for (let index = 0; index < Math.max(1, stored.length); index++) {
+        const batch = stored[index]
+        const isNewest = index >= stored.length - 1
+        yield {
+          ...common,
+          lastSequence: batch?.lastSequence ?? -1,
+          lastOffset: batch?.lastOffset ?? NO_OFFSET,
+          offsetDelta: batch === undefined ? 0 : batch.lastOffset - batch.baseOffset,
+          timestampMs: batch === undefined || isNewest ? producer.lastTimestampMs : batch.timestampMs,
+        }
       }
     }
   }
 
-  /** Of a snapshot; of each producer it knows the last batch. */
+  /** Of a snapshot; Kafka's know the last batch of each producer. */
   static of(entries: Iterable<ProducerEntry>): ProducerState {
     const state = new ProducerState()
     const open: ProducerEntry[] = []
@@ -199,6 +204,7 @@ export class ProducerState {
       producer.coordinatorEpoch = entry.coordinatorEpoch
       producer.transactionFirstOffset = entry.transactionFirstOffset
       if (entry.lastOffset >= 0) producer.stored.push(batchOf(entry))
+      if (producer.stored.length > BATCHES_KEPT) producer.stored.shift()
       if (entry.transactionFirstOffset !== NO_OFFSET) open.push(entry)
     }
     open.sort((a, b) => a.transactionFirstOffset - b.transactionFirstOffset)

@@ -1,7 +1,7 @@
 /**
  * Retention, by whole segments from the oldest on, as Kafka does it: what lies before the start of the log, what
  * `retention.bytes` no longer allows, what is older than `retention.ms` by the largest timestamp of the segment. The
- * active segment goes only as a whole, and is sealed first. Without `delete` in `cleanup.policy` only the first holds.
+ * active segment goes only as a whole, and is sealed first. What is not on enough replicas yet stays. Without `delete` in `cleanup.policy` only the first holds.
  */
 import { channels, publish } from './diagnostics.ts'
 import type { LogState } from './log-state.ts'
@@ -36,7 +36,7 @@ async function countExpired(state: LogState): Promise<number> {
   let count = 0
   for (const segment of segments.all) {
     const isActive = segment === segments.active
-    if (isActive && segment.size === 0) break
+    if ((isActive && segment.size === 0) || segment.nextOffset > state.highWatermark) break
     const isBefore = !isActive && segment.nextOffset <= logStartOffset
     const isExpired = isBefore || excess >= segment.size || (await isOlder(state, segment, oldest))
     if (!isExpired) break

@@ -125,7 +125,8 @@ export class SideFileChecks {
   /** Producers may be missing: idle ones expire. But those that are there are as the batches left them. */
   #compare(path: string, offset: number, entries: readonly ProducerEntry[]): void {
     const known = new Map([...this.#producers.entries()].map((entry) => [entry.producerId, entry]))
-    for (const entry of entries) {
+    const newest = new Map(entries.map((entry) => [entry.producerId, entry]))
+    for (const entry of newest.values()) {
       const expected = known.get(entry.producerId)
       if (expected === undefined || expected.lastOffset < this.#startOffset || this.#isCompacted) continue
       const isSame =

@@ -25,6 +25,14 @@ export function releaseSlice({ regions }: Slice): void {
 export interface SliceOptions {
   /** The first batch whole, even when it is larger than `maxBytes`. */
   readonly minOneBatch?: boolean
+  /** Exclusive; nothing from there on: the batch that holds it is left out. */
+  readonly endOffset?: number
+}
+
+interface Wanted {
+  readonly offset: number
+  readonly maxBytes: number
+  readonly options: SliceOptions
 }
 
 /** Read at once in a search: index.interval.bytes' worth of small batches and the header behind them. */
@@ -119,7 +127,11 @@ export class SliceReader {
       if (position >= segment.size) return await this.#readNext(segment, offset, maxBytes, options)
       const header = new Uint8Array(SIZE_BYTES)
       await segment.file.read(header, position)
-      return this.#slice(segment, position, { offset, maxBytes, options }, batchSize(header, 0)) as Slice
+      const { endOffset = Number.POSITIVE_INFINITY } = options
+      const limit = endOffset < segment.nextOffset ? await this.#searchSlowly(segment, endOffset) : segment.size
+      if (limit < 0) throw this.#corrupt(segment, endOffset)
+      const known = { firstSize: batchSize(header, 0), limit }
+      return this.#slice(segment, position, { offset, maxBytes, options }, known) as Slice
     } finally {
       state.unpin(segment)
     }
@@ -152,19 +164,21 @@ export class SliceReader {
 
   /**
    * From the batch at `position` up to `maxBytes`, to the end of a batch where the index knows one. Undefined when the
-   * size of the first batch is needed, not given and not to be had at once.
+   * size of the first batch or the position of the end is needed, not given and not to be had at once.
    */
   #slice(
     segment: Segment,
     position: number,
-    wanted: { offset: number; maxBytes: number; options: SliceOptions },
-    firstSize?: number,
+    wanted: Wanted,
+    known: { firstSize?: number; limit?: number } = {},
   ): Slice | undefined {
     const { offset, maxBytes, options } = wanted
+    const limit = known.limit ?? this.#limitOf(segment, options)
+    if (limit < 0) return undefined
     let end = position + maxBytes
-    if (end >= segment.size) {
-      end = segment.size
-      this.#hint(segment, segment.nextOffset, end)
+    if (end >= limit) {
+      end = limit
+      this.#hint(segment, limit === segment.size ? segment.nextOffset : options.endOffset!, end)
     } else {
       const index = segment.offsetIndex!
       const slot = index.floorOfPosition(end)
@@ -175,14 +189,20 @@ export class SliceReader {
           this.#hint(segment, baseOffset(this.#scratch, 0), end)
         }
       } else if (options.minOneBatch) {
-        const size = firstSize ?? this.#sizeAt(segment, position)
+        const size = known.firstSize ?? this.#sizeAt(segment, position)
         if (size === undefined) return undefined
-        end = Math.min(segment.size, Math.max(end, position + size))
+        end = Math.min(limit, Math.max(end, position + size))
       }
     }
     const byteLength = end - position
     if (byteLength <= 0) return { regions: [], byteLength: 0, startOffset: offset }
     return { regions: [segment.file.region(position, byteLength)], byteLength, startOffset: offset }
+  }
+
+  /** Where a slice of `segment` ends at the latest; negative as in `#positionOf`. */
+  #limitOf(segment: Segment, { endOffset }: SliceOptions): number {
+    const isInside = endOffset !== undefined && endOffset < segment.nextOffset
+    return isInside ? this.#positionOf(segment, endOffset) : segment.size
   }
 
   #sizeAt(segment: Segment, position: number): number | undefined {

@@ -9,10 +9,11 @@ import type { LogState } from './log-state.ts'
 import type { Segment } from './segment.ts'
 import type { AbortedTransaction, TransactionIndex } from './transaction-index.ts'
 
-/** Exclusive: before it every transaction is committed or aborted. Between log start and log end. */
+/** Exclusive: before it every transaction is committed or aborted. Between log start and high watermark. */
 export function lastStableOffset(state: LogState): number {
-  const first = state.producers.firstUnstableOffset ?? state.logEndOffset
-  return Math.min(state.logEndOffset, Math.max(state.logStartOffset, first))
+  const { highWatermark } = state
+  const first = state.producers.firstUnstableOffset ?? highWatermark
+  return Math.min(highWatermark, Math.max(state.logStartOffset, first))
 }
 
 /**

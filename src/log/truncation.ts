@@ -32,7 +32,10 @@ export function truncateTo(
     return await appender.exclusive(async () => {
       assertCanChange(state, options.signal)
       assertInRange(state, offset)
-      if (offset === state.logEndOffset) return offset
+      if (offset === state.logEndOffset) {
+        state.epochs.truncate(offset) // one that was begun and has nothing
+        return offset
+      }
       const formerEndOffset = state.logEndOffset
       const formerSize = state.segments.size
       const segment = state.segments.find(offset)

@@ -135,15 +135,19 @@ function replayEntries(path: string, content: Uint8Array, replay: (payload: stri
   for (;;) {
     const length = validEntryLength(content, position)
     if (length < 0) break
-    replay(decoder.decode(content.subarray(position + HEADER_BYTES, position + HEADER_BYTES + length)))
+    const payload = content.subarray(position + HEADER_BYTES, position + HEADER_BYTES + length)
+    try {
+      replay(decoder.decode(payload))
+    } catch (cause) {
+      const message = `the entry at byte ${position} of ${path} is none of a metadata journal`
+      throw new PagelogError('PAGELOG_CORRUPT', message, { cause, path, position })
+    }
     position += HEADER_BYTES + length
   }
   for (let later = position + 1; later + HEADER_BYTES <= content.length; later++) {
     if (validEntryLength(content, later) >= 0) {
-      throw new PagelogError('PAGELOG_CORRUPT', 'the metadata journal is damaged before its last entry', {
-        path,
-        position,
-      })
+      const message = `the metadata journal ${path} is damaged at byte ${position}, before its last entry`
+      throw new PagelogError('PAGELOG_CORRUPT', message, { path, position })
     }
   }
   return position

@@ -9,7 +9,11 @@ import { ApiVersions } from './apis/18-api-versions.ts'
 import { CreateTopics } from './apis/19-create-topics.ts'
 import { DeleteTopics } from './apis/20-delete-topics.ts'
 import { InitProducerId } from './apis/22-init-producer-id.ts'
+import { OffsetForLeaderEpoch } from './apis/23-offset-for-leader-epoch.ts'
 import { DescribeConfigs } from './apis/32-describe-configs.ts'
+import { CreatePartitions } from './apis/37-create-partitions.ts'
+import { ElectLeaders } from './apis/43-elect-leaders.ts'
+import { DescribeCluster } from './apis/60-describe-cluster.ts'
 
 /** In order of their keys. */
 export const allApis: readonly Api[] = [
@@ -22,7 +26,11 @@ export const allApis: readonly Api[] = [
   CreateTopics,
   DeleteTopics,
   InitProducerId,
+  OffsetForLeaderEpoch,
   DescribeConfigs,
+  CreatePartitions,
+  ElectLeaders,
+  DescribeCluster,
 ]
 
 const byKey: (Api | undefined)[] = []

@@ -22,10 +22,26 @@ export { CreateTopics, type CreateTopicsRequest, type CreateTopicsResponse } fro
 export { DeleteTopics, type DeleteTopicsRequest, type DeleteTopicsResponse } from './apis/20-delete-topics.ts'
 export { InitProducerId, type InitProducerIdRequest, type InitProducerIdResponse } from './apis/22-init-producer-id.ts'
 export {
+  OffsetForLeaderEpoch,
+  type OffsetForLeaderEpochRequest,
+  type OffsetForLeaderEpochResponse,
+} from './apis/23-offset-for-leader-epoch.ts'
+export {
   DescribeConfigs,
   type DescribeConfigsRequest,
   type DescribeConfigsResponse,
 } from './apis/32-describe-configs.ts'
+export {
+  CreatePartitions,
+  type CreatePartitionsRequest,
+  type CreatePartitionsResponse,
+} from './apis/37-create-partitions.ts'
+export { ElectLeaders, type ElectLeadersRequest, type ElectLeadersResponse } from './apis/43-elect-leaders.ts'
+export {
+  DescribeCluster,
+  type DescribeClusterRequest,
+  type DescribeClusterResponse,
+} from './apis/60-describe-cluster.ts'
 export { allApis, apiOf } from './catalog.ts'
 export {
   correlationIdOf,

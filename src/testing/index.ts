@@ -8,9 +8,9 @@
  * `memoryDisk()` is that disk by itself. `lyingDisk({ seed })` keeps no more promises than a disk must: it loses what was
  * not synced when its power goes, fails, fills up and stalls on demand, and does the same again by the same seed.
  */
+export type { Clock, Disk } from '../env/index.ts'
+export { type MemoryDisk, type MemoryDiskOptions, memoryDisk } from '../env/memory/index.ts'
 export {
-  type Clock,
-  type Disk,
   type Fault,
   type FaultMatch,
   type Hold,
@@ -19,10 +19,7 @@ export {
   type LyingDisk,
   type LyingDiskOptions,
   lyingDisk,
-  type MemoryDisk,
-  type MemoryDiskOptions,
-  memoryDisk,
   SeededRandom,
   VirtualClock,
-} from '../env/index.ts'
+} from '../env/simulated/index.ts'
 export { type StartBrokerOptions, startBroker, type TestBroker } from './start-broker.ts'

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from '../base/index.ts'
 import { Broker, type BrokerSettings } from '../broker/index.ts'
-import { type Disk, type Env, inThreadWorkers, memoryDisk, nodeEnv } from '../env/index.ts'
+import { type Disk, type Env, inThreadWorkers, nodeEnv } from '../env/index.ts'
+import { memoryDisk } from '../env/memory/index.ts'
 
 /** Where a broker keeps its files on a disk that is not the real one. */
 const DIRECTORY = '/pagelog'

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { readCommandLine, UsageError } from '../../bench/options.ts'
+import { allTests } from '../../bench/result.ts'
 
 describe('command line of the benchmark', () => {
   test('nothing said gives the settings of the goals', () => {
     expect(readCommandLine([])?.settings).toMatchObject({
-      tests: ['single-producer', 'single-consumer', 'producer-and-consumer-1x', 'end-to-end-1x'],
+      tests: allTests,
       valueBytes: 100,
       records: 10_000_000,
       batchBytes: 65_536,

@@ -58,6 +58,7 @@ export function sampleRun(recordsPerSecond: number, latencyMs: number): RunResul
     storedBytesPerRecord: 110,
     warmUpSeconds: 0.5,
     writeBackQuiet: true,
+    replication: null,
   }
 }
 

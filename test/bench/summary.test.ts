@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { bottleneckOf, limitOf, ratiosOf, resultsOf } from '../../bench/summary.ts'
+import { bottleneckOf, limitOf, ratiosOf, resultsOf, worstReplication } from '../../bench/summary.ts'
 import { outcomes, result, sampleRun, settings } from './sample-result.ts'
 
 describe('from runs to results', () => {
@@ -51,6 +51,15 @@ describe('from runs to results', () => {
   test('a process with a thread near a whole core is named as the limit', () => {
     expect(bottleneckOf(sampleRun(1, 1).processes)).toBe('broker (a thread at 95 % of a core)')
     expect(bottleneckOf([])).toBeNull()
+  })
+
+  test('of the followers the worst run counts, and nothing is said where nothing is replicated', () => {
+    const run = (lagBytes: number, equalAfterMs: number) => {
+      return { ...sampleRun(1, 1), replication: { lagBytes, lagRecords: lagBytes / 100, equalAfterMs } }
+    }
+    const worst = worstReplication([run(500, 3), { error: 'x' }, run(100, 40)])
+    expect(worst).toEqual({ lagBytes: 500, lagRecords: 5, equalAfterMs: 40 })
+    expect(worstReplication([sampleRun(1, 1)])).toBeNull()
   })
 
   test('the sample has both kinds of limits', () => {

@@ -45,7 +45,11 @@ const bodies: Record<number, Input<unknown>> = {
   19: { topics: [{ name: 'topic', numPartitions: 1, replicationFactor: 1 }], validateOnly: true },
   20: { topicNames: ['missing'], topics: [{ name: 'missing' }] },
   22: { transactionalId: null },
+  23: { topics: [{ topic: 'topic', partitions: [{ partition: 0, currentLeaderEpoch: 0, leaderEpoch: 0 }] }] },
   32: { resources: [{ resourceType: 2, resourceName: 'topic', configurationKeys: null }] },
+  37: { topics: [{ name: 'topic', count: 2, assignments: null }], timeoutMs: 10, validateOnly: true },
+  43: { electionType: 0, topicPartitions: [{ topic: 'topic', partitions: [0] }] },
+  60: { endpointType: 1 },
 }
 
 function mutated(request: Buffer, random: () => number): Buffer {

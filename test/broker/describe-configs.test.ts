@@ -82,7 +82,7 @@ describe('api versions', () => {
   test.each([0, 1, 2, 3, 4])('version %i tells what is served', async (version) => {
     const { errorCode, apiKeys } = await client.ask(ApiVersions, version, version >= 3 ? software : {})
     expect(errorCode).toBe(0)
-    expect(apiKeys.map(({ apiKey }) => apiKey)).toEqual([0, 1, 2, 3, 10, 18, 19, 20, 22, 32])
+    expect(apiKeys.map(({ apiKey }) => apiKey)).toEqual([0, 1, 2, 3, 10, 18, 19, 20, 22, 23, 32, 37, 43, 60])
     for (const { apiKey, minVersion, maxVersion } of apiKeys) {
       const api = apiOf(apiKey)!
       expect([minVersion, maxVersion]).toEqual([apiKey === 0 ? 0 : api.minVersion, api.maxVersion])

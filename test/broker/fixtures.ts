@@ -107,6 +107,7 @@ export interface ProduceOptions {
   readonly partition?: number
   readonly transactionalId?: string | null
   readonly topicId?: string
+  readonly timeoutMs?: number
 }
 
 type PartitionAnswer = ProduceResponse['responses'][number]['partitionResponses'][number]
@@ -118,11 +119,11 @@ export async function produce(
   records: Uint8Array | null,
   options: ProduceOptions = {},
 ): Promise<PartitionAnswer> {
-  const { version = 9, acks = -1, partition = 0, transactionalId = null, topicId } = options
+  const { version = 9, acks = -1, partition = 0, transactionalId = null, topicId, timeoutMs = 30_000 } = options
   const answer = await client.ask(Produce, version, {
     transactionalId,
     acks,
-    timeoutMs: 1000,
+    timeoutMs,
     topicData: [
       { name, ...(topicId === undefined ? {} : { topicId }), partitionData: [{ index: partition, records }] },
     ],

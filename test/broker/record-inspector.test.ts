@@ -1,13 +1,13 @@
 /** How inspections share threads and memory; and the order of what follows them. */
 import { describe, expect, test } from 'vitest'
 import { ErrorCode, PagelogError } from '../../src/base/index.ts'
-import { AppendOrder } from '../../src/broker/append-order.ts'
 import type { InspectJob } from '../../src/broker/inspection-jobs.ts'
 import { inspectRecords } from '../../src/broker/inspection-jobs.ts'
 import type { InspectionRules } from '../../src/broker/record-inspection.ts'
 import { RecordInspector } from '../../src/broker/record-inspector.ts'
 import { type Job, nodeEnv, type Workers } from '../../src/env/index.ts'
 import { compressBatch, loadCodec } from '../../src/record/index.ts'
+import { AppendOrder } from '../../src/replication/index.ts'
 import { batchOf } from './fixtures.ts'
 
 const MIB = 1 << 20

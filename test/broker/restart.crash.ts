@@ -72,13 +72,14 @@ describe('a restart', () => {
     await createTopic(first.client, 'kept')
     await first.close()
     // As if the process had died right after deciding: the decision is in the metadata, the folder still there.
-    const { EmbeddedMetadata, deleteTopic, ClusterImage } = await import('../../src/metadata/index.ts')
+    const { EmbeddedMetadata, deleteTopic, topicKey } = await import('../../src/metadata/index.ts')
     const { nodeEnv } = await import('../../src/env/index.ts')
     const store = await EmbeddedMetadata.open({
-      disk: nodeEnv().disk,
+      ...nodeEnv(),
       path: join(directory, 'pagelog-metadata.journal'),
     })
-    await deleteTopic(store, 'gone', new ClusterImage(store).topic('gone')!.id)
+    const { pair } = await store.get(topicKey('gone'))
+    await deleteTopic(store, 'gone', (JSON.parse(pair!.value) as { id: string }).id)
     await store.close()
     const second = await startFixture({ directory })
     expect((await readdir(directory)).filter((name) => name.startsWith('gone-'))).toEqual([])

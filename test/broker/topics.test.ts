@@ -64,6 +64,12 @@ describe('creating', () => {
     expect(answer).toMatchObject({ errorCode: 0, numPartitions: 2 })
   })
 
+  test('more partitions than one request may have is refused, without a look at what comes after', async () => {
+    const wish = (topic: string) => ({ name: topic, numPartitions: 10_000, replicationFactor: 1 })
+    const answers = await create([wish('a-lot'), wish('too-many'), wish('not/looked/at')])
+    expect(answers.map(({ errorCode }) => errorCode)).toEqual([1, 2, 3].map(() => ErrorCode.POLICY_VIOLATION))
+  })
+
   const name = 'refused'
   const refused: [string, Wish, number][] = [
     ['no name', { name: '', numPartitions: 1, replicationFactor: 1 }, ErrorCode.INVALID_TOPIC_EXCEPTION],

@@ -3,18 +3,20 @@
  * sequences and offsets as a real one does, and misbehaves as it is told: error codes, lost answers, lost connections.
  */
 import { ErrorCode } from '../../src/base/index.ts'
-import { type Listener, nodeEnv } from '../../src/env/index.ts'
+import { type Env, type Listener, nodeEnv } from '../../src/env/index.ts'
 import { AnsweringConnection, type Frame, type RequestAnswer, SlabPool } from '../../src/net/index.ts'
 import * as protocol from '../../src/protocol/index.ts'
 import {
   baseSequence,
   batchSize,
   lastOffsetDelta,
+  leaderEpoch,
   producerEpoch,
   producerId,
   RecordBatch,
   recordCount,
   setBaseOffset,
+  setLeaderEpoch,
 } from '../../src/record/index.ts'
 
 /** What is done to the next request of an API instead of, or beside, serving it. */
@@ -67,6 +69,7 @@ class FakePartition {
     }
     const baseOffset = this.endOffset
     setBaseOffset(bytes, 0, baseOffset)
+    setLeaderEpoch(bytes, 0, this.leaderEpoch)
     this.endOffset += lastOffsetDelta(bytes, 0) + 1
     this.batches.push({ bytes, baseOffset, lastOffset: this.endOffset - 1 })
     return { errorCode: ErrorCode.NONE, baseOffset }
@@ -92,6 +95,24 @@ class FakePartition {
     return undefined
   }
 
+  /** Forgets what lies at `offset` and after it, as an unclean election does; producers start anew. */
+  truncate(offset: number): void {
+    this.batches = this.batches.filter((batch) => batch.lastOffset < offset)
+    this.endOffset = (this.batches.at(-1)?.lastOffset ?? offset - 1) + 1
+    this.producers.clear()
+  }
+
+  /** Where the last epoch up to `epoch` ends. */
+  endOf(epoch: number): { leaderEpoch: number; endOffset: number } {
+    let found = { leaderEpoch: -1, endOffset: -1 }
+    if (epoch >= this.leaderEpoch) return { leaderEpoch: this.leaderEpoch, endOffset: this.endOffset }
+    for (const { bytes, lastOffset } of this.batches) {
+      const of = leaderEpoch(bytes, 0)
+      if (of <= epoch) found = { leaderEpoch: of, endOffset: lastOffset + 1 }
+    }
+    return found
+  }
+
   /** All values, in order, as text. */
   values(): string[] {
     const decoder = new TextDecoder()
@@ -115,11 +136,30 @@ interface Call {
 
 type Served = object | null
 
+/** Where a node lives. */
+type Place = (nodeId: number) => {
+  readonly env: Pick<Env, 'network' | 'clock'>
+  readonly host: string
+  readonly port?: number
+}
+
+const onThisMachine: Place = () => ({ env: nodeEnv(), host: '127.0.0.1' })
+
 export class FakeBroker {
   readonly topics = new Map<string, FakePartition[]>()
   /** Every request but ApiVersions, in order of arrival. */
   readonly calls: Call[] = []
   readonly #faults = new Map<number, Fault[]>()
+  readonly #place: Place
+  #clock: Env['clock'] = nodeEnv().clock
+  /** Of metadata as a whole, for clients that know such a thing. */
+  metadataError = 0
+  /** Topics have ids. */
+  hasIds = false
+  /** Nodes that do not lead say who does (KIP-951). */
+  givesHints = false
+  /** Metadata still tells of the leaders of then; undefined: of those of now. */
+  #oldLeaders: Map<string, { leaderId: number; leaderEpoch: number }> | undefined
   readonly #listeners: Listener[] = []
   readonly #connections = new Set<AnsweringConnection>()
   readonly #appended = new Set<() => void>()
@@ -129,26 +169,37 @@ export class FakeBroker {
   #nextProducerId = 1000
   closed = false
 
-  static async start(nodes = 1): Promise<FakeBroker> {
-    const broker = new FakeBroker()
-    for (let nodeId = 1; nodeId <= nodes; nodeId++) {
-      const accept = (connection: AnsweringConnection): void => void broker.#connections.add(connection)
-      const listener = await nodeEnv().network.listen({ host: '127.0.0.1', port: 0 }, (stream) => {
-        const connection = new AnsweringConnection(stream, {
-          pool: broker.#pool,
-          maxFrameBytes: 100_000_000,
-          onRequest: (frame) => broker.#request(nodeId, frame),
-          onClose: () => broker.#connections.delete(connection),
-        })
-        accept(connection)
-      })
-      broker.#listeners.push(listener)
-    }
+  /** Nodes share what they store. `place`: where each lives, and its part of the world; on this machine by default. */
+  static async start(nodes = 1, place: Place = onThisMachine): Promise<FakeBroker> {
+    const broker = new FakeBroker(place)
+    for (let nodeId = 1; nodeId <= nodes; nodeId++) await broker.startNode(nodeId)
     return broker
   }
 
+  private constructor(place: Place) {
+    this.#place = place
+  }
+
+  /** Node ids count from 1. One that was started before is somewhere else from now on. */
+  async startNode(nodeId: number): Promise<void> {
+    const { env, host, port = 0 } = this.#place(nodeId)
+    const accept = (connection: AnsweringConnection): void => void this.#connections.add(connection)
+    const listener = await env.network.listen({ host, port }, (stream) => {
+      const connection = new AnsweringConnection(stream, {
+        pool: this.#pool,
+        maxFrameBytes: 100_000_000,
+        onRequest: (frame) => this.#request(nodeId, frame),
+        onClose: () => this.#connections.delete(connection),
+      })
+      accept(connection)
+    })
+    this.#listeners[nodeId - 1] = listener
+    this.#clock = env.clock
+  }
+
   get bootstrap(): string {
-    return `127.0.0.1:${this.#listeners[0]!.port}`
+    const { host, port } = this.#listeners[0]!
+    return `${host}:${port}`
   }
 
   /** Leaders go round the nodes. */
@@ -166,6 +217,18 @@ export class FakeBroker {
     const moved = this.partition(topic, partition)
     moved.leaderId = nodeId
     moved.leaderEpoch++
+    this.#wakeAll()
+  }
+
+  /** From now on metadata does not change, whatever happens. */
+  freezeMetadata(): void {
+    const entries = [...this.topics].flatMap(([name, partitions]) =>
+      partitions.map(({ leaderId, leaderEpoch }, at) => [`${name}-${at}`, { leaderId, leaderEpoch }] as const),
+    )
+    this.#oldLeaders = new Map(entries)
+  }
+  thawMetadata(): void {
+    this.#oldLeaders = undefined
   }
 
   /** The next requests of this API meet these, one each. */
@@ -186,6 +249,10 @@ export class FakeBroker {
 
   append(topic: string, partition: number, batch: Uint8Array): void {
     this.partition(topic, partition).append(batch)
+    this.#wakeAll()
+  }
+
+  #wakeAll(): void {
     for (const wake of [...this.#appended]) wake()
   }
 
@@ -236,6 +303,8 @@ export class FakeBroker {
         return await this.#fetch(nodeId, body as protocol.FetchRequest, error)
       case protocol.ListOffsets.key:
         return this.#listOffsets(nodeId, body as protocol.ListOffsetsRequest, error)
+      case protocol.OffsetForLeaderEpoch.key:
+        return this.#epochEnds(nodeId, body as protocol.OffsetForLeaderEpochRequest, error)
       default:
         throw new Error(`the fake broker does not serve ${api.name}`)
     }
@@ -246,21 +315,26 @@ export class FakeBroker {
     return {
       brokers: this.#listeners.map(({ host, port }, at) => ({ nodeId: at + 1, host, port, rack: null })),
       clusterId: 'fake',
+      errorCode: this.metadataError,
       controllerId: 1,
       topics: names.map((name) => {
         const partitions = this.topics.get(name)
         const errorCode = error ?? (partitions === undefined ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.NONE)
         return {
           name,
+          topicId: this.#idOf(name),
           errorCode,
-          partitions: (errorCode === 0 ? partitions! : []).map(({ leaderId, leaderEpoch }, partitionIndex) => ({
-            partitionIndex,
-            leaderId,
-            leaderEpoch,
-            replicaNodes: [leaderId],
-            isrNodes: [leaderId],
-            errorCode: leaderId === -1 ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.NONE,
-          })),
+          partitions: (errorCode === 0 ? partitions! : []).map((partition, partitionIndex) => {
+            const { leaderId, leaderEpoch } = this.#oldLeaders?.get(`${name}-${partitionIndex}`) ?? partition
+            return {
+              partitionIndex,
+              leaderId,
+              leaderEpoch,
+              replicaNodes: [leaderId],
+              isrNodes: [leaderId],
+              errorCode: leaderId === -1 ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.NONE,
+            }
+          }),
         }
       }),
     }
@@ -278,10 +352,32 @@ export class FakeBroker {
     }
   }
 
-  #ledBy(nodeId: number, topic: string, partition: number): FakePartition | number {
+  /** `epoch`: the leader's, as the client has it; -1 when it does not say. */
+  #ledBy(nodeId: number, topic: string, partition: number, epoch = -1): FakePartition | number {
     const found = this.topics.get(topic)?.[partition]
     if (found === undefined) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    return found.leaderId === nodeId ? found : ErrorCode.NOT_LEADER_OR_FOLLOWER
+    if (found.leaderId !== nodeId) return ErrorCode.NOT_LEADER_OR_FOLLOWER
+    if (epoch >= 0 && epoch < found.leaderEpoch) return ErrorCode.FENCED_LEADER_EPOCH
+    return epoch > found.leaderEpoch ? ErrorCode.UNKNOWN_LEADER_EPOCH : found
+  }
+
+  /** Base64url of 16 bytes, as the schema has them. */
+  #idOf(name: string): string {
+    const bytes = Buffer.alloc(16)
+    if (this.hasIds) bytes.write(name)
+    return bytes.toString('base64url')
+  }
+
+  #endpoints(): object[] {
+    if (!this.givesHints) return []
+    return this.#listeners.map(({ host, port }, at) => ({ nodeId: at + 1, host, port, rack: null }))
+  }
+
+  /** Of a partition that the node that was asked does not lead, or not in that epoch. */
+  #hint(topic: string, partition: number): { currentLeader?: { leaderId: number; leaderEpoch: number } } {
+    const found = this.topics.get(topic)?.[partition]
+    if (!this.givesHints || found === undefined) return {}
+    return { currentLeader: { leaderId: found.leaderId, leaderEpoch: found.leaderEpoch } }
   }
 
   #produce(nodeId: number, request: protocol.ProduceRequest, error: number | undefined): Served {
@@ -290,13 +386,15 @@ export class FakeBroker {
       partitionResponses: partitionData.map(({ index, records }) => {
         const led = this.#ledBy(nodeId, name, index)
         const errorCode = error ?? (typeof led === 'number' ? led : 0)
-        if (errorCode !== 0 || typeof led === 'number') return { index, errorCode, baseOffset: -1 }
+        if (errorCode !== 0 || typeof led === 'number') {
+          return { index, errorCode, baseOffset: -1, ...this.#hint(name, index) }
+        }
         if (records === null || batchSize(records, 0) !== records.length) throw new Error('not one whole batch')
         return { index, ...led.append(records), logAppendTimeMs: -1 }
       }),
     }))
-    for (const wake of [...this.#appended]) wake()
-    return request.acks === 0 ? null : { responses }
+    this.#wakeAll()
+    return request.acks === 0 ? null : { responses, nodeEndpoints: this.#endpoints() }
   }
 
   async #fetch(nodeId: number, request: protocol.FetchRequest, error: number | undefined): Promise<object> {
@@ -304,11 +402,11 @@ export class FakeBroker {
     if (answer.isEmpty && request.maxWaitMs > 0) {
       await new Promise<void>((resolve) => {
         const done = (): void => {
-          clearTimeout(timer)
+          timer.cancel()
           this.#appended.delete(done)
           resolve()
         }
-        const timer = setTimeout(done, request.maxWaitMs)
+        const timer = this.#clock.after(request.maxWaitMs, done)
         this.#appended.add(done)
       })
       answer = this.#fetchNow(nodeId, request, undefined)
@@ -318,32 +416,57 @@ export class FakeBroker {
 
   #fetchNow(nodeId: number, request: protocol.FetchRequest, error: number | undefined) {
     let isEmpty = true
-    const responses = request.topics.map(({ topic, partitions }) => ({
-      topic,
-      partitions: partitions.map(({ partition, fetchOffset, partitionMaxBytes }) => {
-        const led = this.#ledBy(nodeId, topic, partition)
-        let errorCode = error ?? (typeof led === 'number' ? led : 0)
-        if (typeof led !== 'number' && (fetchOffset < led.startOffset || fetchOffset > led.endOffset)) {
-          errorCode = ErrorCode.OFFSET_OUT_OF_RANGE
-        }
-        if (errorCode !== 0 || typeof led === 'number') {
-          isEmpty = false
-          return { partitionIndex: partition, errorCode, highWatermark: -1, records: null }
-        }
-        const records = this.#read(led, fetchOffset, partitionMaxBytes)
-        if (records.length > 0) isEmpty = false
+    const nameOf = (topicId: string): string =>
+      [...this.topics.keys()].find((name) => this.#idOf(name) === topicId) ?? ''
+    type Question = protocol.FetchRequest['topics'][number]['partitions'][number]
+    const answer = (topic: string, question: Question): object => {
+      const { partition, fetchOffset, partitionMaxBytes, currentLeaderEpoch } = question
+      const led = this.#ledBy(nodeId, topic, partition, currentLeaderEpoch)
+      let errorCode = error ?? (typeof led === 'number' ? led : 0)
+      if (typeof led !== 'number' && (fetchOffset < led.startOffset || fetchOffset > led.endOffset)) {
+        errorCode = ErrorCode.OFFSET_OUT_OF_RANGE
+      }
+      if (errorCode !== 0 || typeof led === 'number') {
+        isEmpty = false
         return {
           partitionIndex: partition,
           errorCode,
-          highWatermark: led.endOffset,
-          lastStableOffset: led.endOffset,
-          logStartOffset: led.startOffset,
-          abortedTransactions: request.isolationLevel === 1 ? this.abortedTransactions : null,
-          records,
+          highWatermark: -1,
+          records: null,
+          ...this.#hint(topic, partition),
         }
-      }),
-    }))
-    return { isEmpty, responses }
+      }
+      const records = this.#read(led, fetchOffset, partitionMaxBytes)
+      if (records.length > 0) isEmpty = false
+      return {
+        partitionIndex: partition,
+        errorCode,
+        highWatermark: led.endOffset,
+        lastStableOffset: led.endOffset,
+        logStartOffset: led.startOffset,
+        abortedTransactions: request.isolationLevel === 1 ? this.abortedTransactions : null,
+        records,
+      }
+    }
+    const responses = request.topics.map(({ topic: named, topicId, partitions }) => {
+      const topic = named === undefined || named === '' ? nameOf(topicId) : named
+      return { topic, topicId, partitions: partitions.map((question) => answer(topic, question)) }
+    })
+    return { isEmpty, responses, nodeEndpoints: this.#endpoints() }
+  }
+
+  #epochEnds(nodeId: number, request: protocol.OffsetForLeaderEpochRequest, error: number | undefined): object {
+    return {
+      topics: request.topics.map(({ topic, partitions }) => ({
+        topic,
+        partitions: partitions.map(({ partition, currentLeaderEpoch, leaderEpoch }) => {
+          const led = this.#ledBy(nodeId, topic, partition, currentLeaderEpoch)
+          const errorCode = error ?? (typeof led === 'number' ? led : 0)
+          if (errorCode !== 0 || typeof led === 'number') return { partition, errorCode }
+          return { partition, errorCode, ...led.endOf(leaderEpoch) }
+        }),
+      })),
+    }
   }
 
   #read(partition: FakePartition, offset: number, maxBytes: number): Uint8Array {

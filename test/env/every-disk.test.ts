@@ -1,7 +1,9 @@
 /** What `Disk` and `File` promise, of each disk there is. */
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/base/index.ts'
-import { type Disk, lyingDisk, memoryDisk, nodeEnv, type OpenMode } from '../../src/env/index.ts'
+import { type Disk, nodeEnv, type OpenMode } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
+import { lyingDisk } from '../../src/env/simulated/index.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text))

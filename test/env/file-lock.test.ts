@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { lockFile } from '../../src/env/node/file-lock.ts'
 import type { FileCalls } from '../../src/native/index.ts'
@@ -29,10 +29,12 @@ async function otherProcess(script: string): Promise<{ process: ChildProcess; ki
   return { process: child, kill }
 }
 
-/** The mark of a process, as it stands in a lock file. */
-function markOf(pid: number): string {
+/** The mark of a process, as it stands in a lock file of this folder. */
+function markOf(pid: number, folder: string, ticksAgo = 0): string {
   const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  return `${pid} ${text.slice(text.lastIndexOf(')') + 2).split(' ')[19]}\n`
+  const ticks = Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[19])
+  const { dev, ino } = statSync(folder)
+  return `${pid} ${ticks - ticksAgo} ${dev}:${ino}\n`
 }
 
 describe.each([
@@ -52,7 +54,7 @@ describe.each([
 
   test('does not mind what an earlier holder or Kafka left in the file', async () => {
     const path = join(temporaryDirectory(), '.lock')
-    for (const left of ['', 'whatever', '1', '4194304 17\n']) {
+    for (const left of ['', 'whatever', '1', '4194304 17 1:1\n']) {
       writeFileSync(path, left)
       await (await lock(path)).release()
     }
@@ -102,7 +104,7 @@ describe.each([
   test('keeps it out while that process lives, and is taken over afterwards', async () => {
     const path = join(temporaryDirectory(), '.lock')
     const other = await otherProcess('')
-    writeFileSync(`${path}.pid`, markOf(other.process.pid!))
+    writeFileSync(`${path}.pid`, markOf(other.process.pid!, dirname(path)))
     await expect(lock(path)).rejects.toMatchObject(lockedBy(other.process.pid!))
     expect(descriptorsOn(path)).toBe(0)
     await other.kill()
@@ -111,11 +113,19 @@ describe.each([
 
   test('counts for nothing when its pid belongs to a later process', async () => {
     const path = join(temporaryDirectory(), '.lock')
-    const [pid, ticks] = markOf(process.pid).split(' ').map(Number) as [number, number]
-    writeFileSync(`${path}.pid`, `${pid} ${ticks - 1}\n`)
+    writeFileSync(`${path}.pid`, markOf(process.pid, dirname(path), 1))
     const held = await lock(path)
-    if (lock === byMark) expect(readFileSync(`${path}.pid`, 'utf8')).toBe(markOf(process.pid))
+    if (lock === byMark) expect(readFileSync(`${path}.pid`, 'utf8')).toBe(markOf(process.pid, dirname(path)))
     await held.release()
+  })
+
+  test('counts for nothing in a copy of the folder that it holds', async () => {
+    const path = join(temporaryDirectory(), '.lock')
+    const other = await otherProcess('')
+    const elsewhere = markOf(other.process.pid!, temporaryDirectory())
+    writeFileSync(path, elsewhere)
+    writeFileSync(`${path}.pid`, elsewhere)
+    await (await lock(path)).release()
   })
 })
 

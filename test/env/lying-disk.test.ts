@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { type Disk, type File, LyingDisk, SeededRandom, VirtualClock } from '../../src/env/index.ts'
+import type { Disk, File } from '../../src/env/index.ts'
+import { LyingDisk, SeededRandom, VirtualClock } from '../../src/env/simulated/index.ts'
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text))
 const filled = (length: number, byte: number) => new Uint8Array(length).fill(byte)

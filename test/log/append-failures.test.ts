@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { LyingDisk } from '../../src/env/index.ts'
+import { LyingDisk } from '../../src/env/simulated/index.ts'
 import { setLogAppendTime } from '../../src/record/index.ts'
 import { descriptors } from '../env/sockets.ts'
 import { onEachDisk } from './disks.ts'

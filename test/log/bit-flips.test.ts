@@ -9,7 +9,7 @@
  *   CRC (4)            it is not that of the bytes
  */
 import { describe, expect, it } from 'vitest'
-import { memoryDisk } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
 import { Log, verifyLog } from '../../src/log/index.ts'
 import { isContradicted, OffsetOrder, orderOf } from '../../src/log/offset-order.ts'
 import { baseOffset, batchSize, checkBatchStored, lastOffset, leaderEpoch } from '../../src/record/index.ts'

@@ -1,6 +1,8 @@
 /** The cleaner of a log directory: which log it takes, when, what it remembers; and compaction in real worker threads. */
 import { describe, expect, test } from 'vitest'
-import { memoryDisk, nodeEnv, VirtualClock } from '../../src/env/index.ts'
+import { nodeEnv } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
+import { VirtualClock } from '../../src/env/simulated/index.ts'
 import { type Log, LogDirectory, type LogDirectoryOptions, type LogSettings } from '../../src/log/index.ts'
 import { compactSettings, HOUR_MS, type Machine, machineOn, pairs, recordsIn, tableOf } from './compaction-support.ts'
 import { temporaryDirectory } from './disks.ts'

@@ -1,6 +1,6 @@
 /** A compacted segment that was cut ends its log until the next is begun: its gaps are no damage, whatever the policy is by then. */
 import { expect, it } from 'vitest'
-import { memoryDisk } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
 import { LogDirectory, verifyLog } from '../../src/log/index.ts'
 import { compactSettings, machineOn, pairs, recordsIn } from './compaction-support.ts'
 import { diskFull, FailingDisk } from './support.ts'

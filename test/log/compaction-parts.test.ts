@@ -1,6 +1,6 @@
 /** The parts of compaction: hash of keys, map of offsets, rate, transactions. */
 import { describe, expect, test } from 'vitest'
-import { SeededRandom, VirtualClock } from '../../src/env/index.ts'
+import { SeededRandom, VirtualClock } from '../../src/env/simulated/index.ts'
 import { hashed, hashKey, secretOf } from '../../src/log/compaction/key-hash.ts'
 import { allocateOffsetMap, OffsetMap, STAGED_MAX } from '../../src/log/compaction/offset-map.ts'
 import { Throttle } from '../../src/log/compaction/throttle.ts'

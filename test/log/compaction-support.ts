@@ -1,6 +1,8 @@
 /** What the tests of compaction share: keyed batches, transactions, and reading a log back as a table. */
 import type { Disk, Workers } from '../../src/env/index.ts'
-import { inThreadWorkers, memoryDisk, SeededRandom, VirtualClock } from '../../src/env/index.ts'
+import { inThreadWorkers } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
+import { SeededRandom, VirtualClock } from '../../src/env/simulated/index.ts'
 import { Log, type LogOptions, type LogSettings } from '../../src/log/index.ts'
 import {
   ATTRIBUTES_AT,

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import { hasCode } from '../../src/base/index.ts'
-import { LyingDisk, VirtualClock } from '../../src/env/index.ts'
+import { LyingDisk, VirtualClock } from '../../src/env/simulated/index.ts'
 import { type Log, LogDirectory } from '../../src/log/index.ts'
 import { compactSettings, HOUR_MS, type Machine, machineOn, type Pair, pairs, tableOf } from './compaction-support.ts'
 

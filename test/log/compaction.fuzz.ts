@@ -7,7 +7,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import { hasCode } from '../../src/base/index.ts'
-import { LyingDisk, SeededRandom, VirtualClock } from '../../src/env/index.ts'
+import { LyingDisk, SeededRandom, VirtualClock } from '../../src/env/simulated/index.ts'
 import { type Log, LogDirectory } from '../../src/log/index.ts'
 import { compressBatch, loadCodec } from '../../src/record/index.ts'
 import { compactSettings, HOUR_MS, machineOn, marker, type Pair, pairs, recordsIn } from './compaction-support.ts'

@@ -1,7 +1,8 @@
 /** Compaction of one log: what stays, what goes, what is left alone. Crashes are in compaction.crash.ts. */
 import { describe, expect, test } from 'vitest'
 import { hasCode, PagelogError } from '../../src/base/index.ts'
-import { MemoryDisk, type VirtualClock } from '../../src/env/index.ts'
+import { MemoryDisk } from '../../src/env/memory/index.ts'
+import type { VirtualClock } from '../../src/env/simulated/index.ts'
 import type { Log } from '../../src/log/index.ts'
 import {
   batchesIn,

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { hasCode } from '../../src/base/index.ts'
 import type { Disk } from '../../src/env/index.ts'
-import { memoryDisk } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
 import type { Log } from '../../src/log/index.ts'
 import { machineOn } from './compaction-support.ts'
 import { batch, defaults, FailingDisk, openLog } from './support.ts'

@@ -87,7 +87,7 @@ onEachDisk('the last segment', () => {
 
 it('a log is cut at every byte of its last three batches', async () => {
   // All of them, in memory; the rest of the promise is above.
-  const { memoryDisk } = await import('../../src/env/index.ts')
+  const { memoryDisk } = await import('../../src/env/memory/index.ts')
   const disk = memoryDisk()
   const directory = '/log'
   await disk.makeDirectory(directory)

@@ -1,6 +1,7 @@
 /** What the offset checkpoints of a directory say of its logs, and how often they are written. */
 import { describe, expect, it } from 'vitest'
-import { LyingDisk, memoryDisk, VirtualClock } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
+import { LyingDisk, VirtualClock } from '../../src/env/simulated/index.ts'
 import { LogDirectory } from '../../src/log/index.ts'
 import { OffsetCheckpointWriter } from '../../src/log/offset-checkpoint-writer.ts'
 import { batchSize } from '../../src/record/index.ts'

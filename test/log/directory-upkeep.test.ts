@@ -1,7 +1,8 @@
 /** What a directory does by itself, at intervals. */
 import { describe, expect, it } from 'vitest'
 import { defaultsOf, silentLogger } from '../../src/base/index.ts'
-import { memoryDisk, VirtualClock } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
+import { VirtualClock } from '../../src/env/simulated/index.ts'
 import { DirectoryUpkeep, type ExpiringLog } from '../../src/log/directory-upkeep.ts'
 import { LogDirectory, logDirectorySettings } from '../../src/log/index.ts'
 import { ProducerState } from '../../src/log/producer-state.ts'

@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, it } from 'vitest'
 import { hasCode } from '../../src/base/index.ts'
-import { type DiskOperation, LyingDisk, SeededRandom, VirtualClock } from '../../src/env/index.ts'
+import { type DiskOperation, LyingDisk, SeededRandom, VirtualClock } from '../../src/env/simulated/index.ts'
 import { type Log, LogDirectory } from '../../src/log/index.ts'
 import { batch, defaults, readAll } from './support.ts'
 

@@ -7,7 +7,9 @@ import * as fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe } from 'vitest'
-import { type Disk, LyingDisk, memoryDisk, nodeEnv } from '../../src/env/index.ts'
+import { type Disk, nodeEnv } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
+import { LyingDisk } from '../../src/env/simulated/index.ts'
 
 const realDisk = nodeEnv().disk
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { memoryDisk } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
 import { OffsetIndex } from '../../src/log/offset-index.ts'
 import { Segment } from '../../src/log/segment.ts'
 import { TimeIndex } from '../../src/log/time-index.ts'

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { DiskOperation, Fault } from '../../src/env/index.ts'
+import type { DiskOperation, Fault } from '../../src/env/simulated/index.ts'
 import { Model, type Step } from './model.ts'
 import { defaults } from './support.ts'
 

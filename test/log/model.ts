@@ -11,7 +11,7 @@
  */
 import { expect } from 'vitest'
 import { hasCode } from '../../src/base/index.ts'
-import { type DiskOperation, type Fault, LyingDisk, SeededRandom, VirtualClock } from '../../src/env/index.ts'
+import { type DiskOperation, type Fault, LyingDisk, SeededRandom, VirtualClock } from '../../src/env/simulated/index.ts'
 import { type Log, LogDirectory, type LogSettings } from '../../src/log/index.ts'
 import { type Pair, pairs, recordsIn } from './compaction-support.ts'
 import { batch, readAll } from './support.ts'

@@ -3,7 +3,7 @@
  * more they are believed: so they have to be of all its batches before there is another.
  */
 import { expect, it } from 'vitest'
-import { LyingDisk, VirtualClock } from '../../src/env/index.ts'
+import { LyingDisk, VirtualClock } from '../../src/env/simulated/index.ts'
 import { type Log, LogDirectory } from '../../src/log/index.ts'
 import { waitFor } from '../wait-for.ts'
 import { compactSettings, machineOn, marker, pairs, recordsIn } from './compaction-support.ts'

@@ -5,7 +5,8 @@
  */
 import { describe, expect, it } from 'vitest'
 import { PagelogError } from '../../src/base/index.ts'
-import { inThreadWorkers, LyingDisk, SeededRandom, VirtualClock } from '../../src/env/index.ts'
+import { inThreadWorkers } from '../../src/env/index.ts'
+import { LyingDisk, SeededRandom, VirtualClock } from '../../src/env/simulated/index.ts'
 import { type Log, LogDirectory } from '../../src/log/index.ts'
 import { batch, defaults, type StoredRecord } from './support.ts'
 

@@ -68,6 +68,23 @@ describe('a snapshot', () => {
     expect(decodeSnapshot(FIXED, 5000)).toBeUndefined()
   })
 
+  it('has all batches that are remembered: whoever repeats several after a restart finds each', () => {
+    const state = new ProducerState()
+    const batches = Array.from({ length: 7 }, (_, at) => ({
+      ...readProducerBatch(transactional({ producerId: 1, baseSequence: at }), 0, at)!,
+      baseOffset: at,
+      lastOffset: at,
+    }))
+    for (const batch of batches) state.replay(batch)
+    const again = ProducerState.of(decodeSnapshot(encodeSnapshot(state), 7)!)
+    const offsets = batches.map(
+      ({ firstSequence }) => again.duplicateOf(1, 0, firstSequence, firstSequence)?.baseOffset,
+    )
+    expect(offsets).toEqual([undefined, undefined, 2, 3, 4, 5, 6])
+    expect(again.admit(1, 0, 7)).toBe(Admission.ACCEPTED)
+    expect([...again.entries()]).toEqual([...state.entries()])
+  })
+
   it('leaves out what is still on its way', () => {
     const state = new ProducerState()
     const read = (bytes: Uint8Array, offset: number): ProducerBatch => readProducerBatch(bytes, 0, offset)!

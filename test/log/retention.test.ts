@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { VirtualClock } from '../../src/env/index.ts'
+import { VirtualClock } from '../../src/env/simulated/index.ts'
 import { type Log, LogDirectory, type LogSettings } from '../../src/log/index.ts'
 import { onEachDisk, readdir } from './disks.ts'
 import { batch, defaults, diskFull, env, FailingDisk, openLog, readAll, temporaryDirectory } from './support.ts'

@@ -4,7 +4,8 @@
  * and as it was at an earlier time; after a clean shutdown and after a crash.
  */
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Disk, memoryDisk } from '../../src/env/index.ts'
+import type { Disk } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
 import { type Log, LogDirectory } from '../../src/log/index.ts'
 import { batch, defaults, env, readAll } from './support.ts'
 import { marker, transactional } from './transaction-batches.ts'

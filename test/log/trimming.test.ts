@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { LyingDisk, memoryDisk, VirtualClock } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
+import { LyingDisk, VirtualClock } from '../../src/env/simulated/index.ts'
 import { type Log, LogDirectory } from '../../src/log/index.ts'
 import { onEachDisk, readdir } from './disks.ts'
 import {

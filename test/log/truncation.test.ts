@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { LyingDisk } from '../../src/env/index.ts'
+import { LyingDisk } from '../../src/env/simulated/index.ts'
 import { type Log, LogDirectory } from '../../src/log/index.ts'
 import { onEachDisk, readdir, readFile } from './disks.ts'
 import {

@@ -1,6 +1,6 @@
 /** What an open and a close of a log that nobody has written to costs: nothing is written, nothing is synced. */
 import { describe, expect, it } from 'vitest'
-import { memoryDisk } from '../../src/env/index.ts'
+import { memoryDisk } from '../../src/env/memory/index.ts'
 import { type Log, LogDirectory } from '../../src/log/index.ts'
 import { machineOn } from './compaction-support.ts'
 import { batch, defaults, FailingDisk } from './support.ts'

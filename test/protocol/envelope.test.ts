@@ -37,7 +37,11 @@ describe('the catalog', () => {
       '19 CreateTopics 2 2-7 5',
       '20 DeleteTopics 1 1-6 4',
       '22 InitProducerId 0 0-5 2',
+      '23 OffsetForLeaderEpoch 2 2-4 4',
       '32 DescribeConfigs 1 1-4 4',
+      '37 CreatePartitions 0 0-3 2',
+      '43 ElectLeaders 0 0-2 2',
+      '60 DescribeCluster 0 0-2 0',
     ])
   })
 

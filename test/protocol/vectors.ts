@@ -7,14 +7,18 @@
 import {
   type Api,
   ApiVersions,
+  CreatePartitions,
   CreateTopics,
   DeleteTopics,
+  DescribeCluster,
   DescribeConfigs,
+  ElectLeaders,
   Fetch,
   FindCoordinator,
   InitProducerId,
   ListOffsets,
   Metadata,
+  OffsetForLeaderEpoch,
   Produce,
 } from '../../src/protocol/index.ts'
 import type { Body, Direction } from './bodies.ts'
@@ -114,6 +118,7 @@ export const vectors: readonly Vector[] = [
               partitionMaxBytes: 1_048_576,
               replicaDirectoryId: topicId,
               highWatermark: 2 ** 33,
+              appendedOffset: -1,
             },
           ],
         },
@@ -425,6 +430,30 @@ export const vectors: readonly Vector[] = [
     },
   },
   {
+    api: OffsetForLeaderEpoch,
+    direction: 'request',
+    body: {
+      replicaId: -1,
+      topics: [{ topic: 'events', partitions: [{ partition: 3, currentLeaderEpoch: 7, leaderEpoch: 5 }] }],
+    },
+    frames: {
+      2: '0017000201234567000b706167656c6f6720e298820000000100066576656e747300000001000000030000000700000005',
+      4: '0017000401234567000b706167656c6f6720e2988200ffffffff02076576656e747302000000030000000700000005000000',
+    },
+  },
+  {
+    api: OffsetForLeaderEpoch,
+    direction: 'response',
+    body: {
+      throttleTimeMs: 0,
+      topics: [{ topic: 'events', partitions: [{ errorCode: 0, partition: 3, leaderEpoch: 5, endOffset: 2 ** 40 }] }],
+    },
+    frames: {
+      2: '01234567000000000000000100066576656e747300000001000000000003000000050000010000000000',
+      4: '01234567000000000002076576656e747302000000000003000000050000010000000000000000',
+    },
+  },
+  {
     api: DescribeConfigs,
     direction: 'request',
     body: {
@@ -469,6 +498,93 @@ export const vectors: readonly Vector[] = [
     frames: {
       1: '0123456700000000000000010000ffff0200066576656e747300000001000c726574656e74696f6e2e6d730004313030300001000000000100106c6f672e726574656e74696f6e2e6d73ffff05',
       4: '0123456700000000000200000002076576656e7473020d726574656e74696f6e2e6d73053130303000010002116c6f672e726574656e74696f6e2e6d73000500050a486f77206c6f6e672e000000',
+    },
+  },
+  {
+    api: CreatePartitions,
+    direction: 'request',
+    body: {
+      topics: [
+        { name: 'events', count: 6, assignments: [{ brokerIds: [1, 2] }, { brokerIds: [2, 3] }] },
+        { name: 'other', count: 3, assignments: null },
+      ],
+      timeoutMs: 1000,
+      validateOnly: true,
+    },
+    frames: {
+      0: '0025000001234567000b706167656c6f6720e298820000000200066576656e7473000000060000000200000002000000010000000200000002000000020000000300056f7468657200000003ffffffff000003e801',
+      2: '0025000201234567000b706167656c6f6720e298820003076576656e74730000000603030000000100000002000300000002000000030000066f74686572000000030000000003e80100',
+      3: '0025000301234567000b706167656c6f6720e298820003076576656e74730000000603030000000100000002000300000002000000030000066f74686572000000030000000003e80100',
+    },
+  },
+  {
+    api: CreatePartitions,
+    direction: 'response',
+    body: {
+      throttleTimeMs: 7,
+      results: [
+        { name: 'events', errorCode: 0, errorMessage: null },
+        { name: 'other', errorCode: 37, errorMessage: 'Too few.' },
+      ],
+    },
+    frames: {
+      0: '01234567000000070000000200066576656e74730000ffff00056f7468657200250008546f6f206665772e',
+      2: '01234567000000000703076576656e747300000000066f74686572002509546f6f206665772e0000',
+      3: '01234567000000000703076576656e747300000000066f74686572002509546f6f206665772e0000',
+    },
+  },
+  {
+    api: ElectLeaders,
+    direction: 'request',
+    body: { electionType: 1, topicPartitions: [{ topic: 'events', partitions: [0, 3] }], timeoutMs: 5000 },
+    frames: {
+      0: '002b000001234567000b706167656c6f6720e298820000000100066576656e747300000002000000000000000300001388',
+      2: '002b000201234567000b706167656c6f6720e29882000102076576656e7473030000000000000003000000138800',
+    },
+  },
+  {
+    api: ElectLeaders,
+    direction: 'response',
+    body: {
+      throttleTimeMs: 0,
+      errorCode: 41,
+      replicaElectionResults: [
+        { topic: 'events', partitionResult: [{ partitionId: 3, errorCode: 84, errorMessage: 'Not needed.' }] },
+      ],
+    },
+    frames: {
+      0: '01234567000000000000000100066576656e747300000001000000030054000b4e6f74206e65656465642e',
+      2: '012345670000000000002902076576656e7473020000000300540c4e6f74206e65656465642e000000',
+    },
+  },
+  {
+    api: DescribeCluster,
+    direction: 'request',
+    body: { includeClusterAuthorizedOperations: true, endpointType: 2, includeFencedBrokers: true },
+    frames: {
+      0: '003c000001234567000b706167656c6f6720e29882000100',
+      2: '003c000201234567000b706167656c6f6720e298820001020100',
+    },
+  },
+  {
+    api: DescribeCluster,
+    direction: 'response',
+    body: {
+      throttleTimeMs: 0,
+      errorCode: 0,
+      errorMessage: null,
+      endpointType: 1,
+      clusterId: 'cluster-1',
+      controllerId: 2,
+      brokers: [
+        { brokerId: 1, host: 'one.example', port: 9092, rack: null, isFenced: false },
+        { brokerId: 2, host: 'two.example', port: 9093, rack: 'r1', isFenced: true },
+      ],
+      clusterAuthorizedOperations: 8096,
+    },
+    frames: {
+      0: '0123456700000000000000000a636c75737465722d310000000203000000010c6f6e652e6578616d706c65000023840000000000020c74776f2e6578616d706c65000023850372310000001fa000',
+      2: '012345670000000000000000010a636c75737465722d310000000203000000010c6f6e652e6578616d706c6500002384000000000000020c74776f2e6578616d706c6500002385037231010000001fa000',
     },
   },
 ]

@@ -14,8 +14,8 @@ import { formatRate } from '../../measure/progress.ts'
 import { settleWriteBack } from '../../measure/write-back.ts'
 import { startPagelog } from '../../targets/pagelog.ts'
 import type { GoalContext } from '../goal.ts'
+import { goalSettings } from '../settings.ts'
 import { loopLines } from './loop-lines.ts'
-import { goalSettings } from './settings.ts'
 
 const COLD_BYTES = 5e9
 const BYTES_PER_RECORD = 110
@@ -34,6 +34,7 @@ export async function coldConsumer(context: GoalContext): Promise<void> {
     progress.begin('cold consumer')
     const session: Session = {
       target,
+      replicationFactor: 1,
       settings,
       signal,
       onProgress: (phase, records) => progress.phase(phase, records),
@@ -97,7 +98,7 @@ async function readBeside(context: GoalContext, session: Session, topic: string,
     consumer.tell({ type: 'finish', records })
     await guard(session, Promise.race([consumer.result, producer.result]))
     const seconds = (performance.now() - startedMs) / 1000
-    const delay = (await target.loopDelay()) ?? null
+    const delay = (await target.loopDelays())[0] ?? null
     const idle = await idleLoop.stop()
     const read = bytesReadFromDevice(target.pid) - readBefore
     const how = `${formatRate(records / seconds)} rec/s read, ${(read / 1e9).toFixed(1)} GB of it from the device`

@@ -6,7 +6,7 @@ import type { Session } from '../../drivers/session.ts'
 import { startPagelog } from '../../targets/pagelog.ts'
 import { type CpuProfile, selfTimes } from '../cpu-profile.ts'
 import type { GoalContext } from '../goal.ts'
-import { goalSettings } from './settings.ts'
+import { goalSettings } from '../settings.ts'
 
 const GOAL_MICROSECONDS = 30
 const BATCH_BYTES = 65_536
@@ -29,6 +29,7 @@ export async function profile(context: GoalContext): Promise<void> {
     progress.begin('single-producer under the profiler')
     const session: Session = {
       target,
+      replicationFactor: 1,
       settings: goalSettings('single-producer', 1, null),
       signal,
       onProgress: (phase, records) => {

@@ -1,23 +1,27 @@
 /**
  * Produce, versions 3 - 13 (0 - 2 are advertised for old librdkafka and close the connection, as in Kafka).
  * Every partition is checked and appended on its own and has its own error; the answer leaves when the last append has
- * settled. acks=1 and acks=all mean the same on one replica. acks=0 has no answer, and an error closes the connection.
+ * settled. With acks=all that is when the in-sync replicas have it (delayed-produce.ts), on one replica at once, as with
+ * acks=1. acks=0 has no answer, and an error closes the connection. Who does not lead says who does (KIP-951).
  * A request that names a transactional id is answered as Kafka does while no transaction coordinator can be reached.
  * Topics by name up to version 12, by id from 13 on.
  *
  * The records of a batch may have to be inspected first, which can take a worker thread and a while: batches of one
  * partition are appended in the order in which they came all the same.
  *
- * The frame stays until every append has settled: the log writes from its bytes.
+ * The frame stays until every append is written: the log writes from its bytes. It does not stay until they are
+ * replicated, or memory of all connections would wait for followers.
  */
 import { ErrorCode, PagelogError } from '../../base/index.ts'
 import type { AppendResult } from '../../log/index.ts'
 import { type Input, Produce, type ProduceRequest, type ProduceResponse } from '../../protocol/index.ts'
 import { ATTRIBUTES_AT, crc32c, isTransactional, maxTimestamp, setCrc, setMaxTimestamp } from '../../record/index.ts'
 import { checkProducedRecords } from '../batch-check.ts'
+import { DelayedProduce } from '../delayed-produce.ts'
 import type { BrokerFacade } from '../facade.ts'
 import { handler, type Reply, type Request } from '../handler.ts'
 import { inspectionRules, isInspected } from '../inspection-rules.ts'
+import { type LeaderHint, LeaderHints, missingPartition } from '../leader-hints.ts'
 import type { Partition } from '../partition.ts'
 import type { BatchVerdict, Inspection } from '../record-inspection.ts'
 import type { Session } from '../session.ts'
@@ -31,6 +35,7 @@ interface PartitionAnswer {
   baseOffset: number
   logAppendTimeMs: number
   logStartOffset: number
+  currentLeader?: LeaderHint
   errorMessage: string | null
   recordErrors: readonly { readonly batchIndex: number; readonly batchIndexErrorMessage: string | null }[]
 }
@@ -47,8 +52,12 @@ class ProduceCall {
   readonly #request: Request<ProduceRequest>
   readonly #session: Session
   readonly #broker: BrokerFacade
+  readonly #hints: LeaderHints
   /** Appends under way, and one more while partitions are still being walked. */
+  #appending = 1
+  /** The same, and what is written and waits for followers. */
   #pending = 1
+  #replicating: DelayedProduce | undefined
   readonly #responses: { name: string; topicId: string; partitionResponses: PartitionAnswer[] }[] = []
   #refused: { topic: string; partition: number; errorCode: number; message: string | null } | undefined
   #refusedCount = 0
@@ -59,6 +68,7 @@ class ProduceCall {
     this.#request = request
     this.#session = session
     this.#broker = broker
+    this.#hints = new LeaderHints(broker)
   }
 
   /** Synchronous up to and including every append or its turn, so that batches of one connection keep their order. */
@@ -74,10 +84,8 @@ class ProduceCall {
       // An invariant broke. The frame may be in use by appends, so it is not given back.
       return Promise.reject(error)
     }
-    if (--this.#pending === 0) {
-      this.#request.frame.release()
-      return this.#reply()
-    }
+    if (--this.#appending === 0) this.#request.frame.release()
+    if (--this.#pending === 0) return this.#reply()
     return new Promise((resolve, reject) => {
       this.#settle = resolve
       this.#fail = reject
@@ -115,8 +123,8 @@ class ProduceCall {
       ? this.#broker.partitions.findById(topic.topicId, data.index)
       : this.#broker.partitions.find(topic.name, data.index)
     const fault =
-      refusal ?? (partition ? this.#check(partition, data) : unknownPartition(this.#broker, topic, data.index, byId))
-    if (fault) this.#refuse(answer, partition?.topic ?? topic.name, fault)
+      refusal ?? (partition ? this.#check(partition, data) : unknownPartition(this.#broker, topic, data.index))
+    if (fault) this.#refuse(answer, partition ?? topic, fault)
     else this.#admit(partition!, data.records!, answer)
     return answer
   }
@@ -125,6 +133,8 @@ class ProduceCall {
     const { acks, transactionalId } = this.#request.body
     const { settings } = partition
     const { clock, settings: brokerSettings } = this.#broker
+    const notHere = partition.checkLeader(-1)
+    if (notHere !== ErrorCode.NONE) return { errorCode: notHere, message: null }
     const verdict = checkProducedRecords(data.records, settings, this.#request.version, clock, (codec) =>
       isInspected(codec, settings, brokerSettings.produceCheckCompressed),
     )
@@ -135,17 +145,15 @@ class ProduceCall {
         message: 'the transaction cannot be verified: this broker has no transaction coordinator yet',
       }
     }
-    if (acks === -1 && partition.settings.minInsyncReplicas > 1) {
-      return {
-        errorCode: ErrorCode.NOT_ENOUGH_REPLICAS,
-        message: `1 replica is in sync, min.insync.replicas is ${partition.settings.minInsyncReplicas}`,
-      }
-    }
-    return undefined
+    const errorCode = acks === -1 ? partition.refusalOfAll : ErrorCode.NONE
+    if (errorCode === ErrorCode.NONE) return undefined
+    const message = `${partition.inSyncCount} in sync, and ${partition.minIsr} have to be (min.insync.replicas)`
+    return { errorCode, message }
   }
 
   /** What passed its check is inspected, if that is asked for, and appended when it is its turn. */
   #admit(partition: Partition, records: Uint8Array, answer: PartitionAnswer): void {
+    this.#appending++
     this.#pending++
     this.#broker.counters.produceBytes += records.length
     // What follows a batch and is less than another one is not stored, as in Kafka.
@@ -179,7 +187,16 @@ class ProduceCall {
     answer: PartitionAnswer,
   ): void {
     if (inspection?.verdict) {
-      this.#refuse(answer, partition.topic, inspection.verdict)
+      this.#refuse(answer, partition, inspection.verdict)
+      this.#oneWritten()
+      this.#oneSettled()
+      return
+    }
+    // Another broker may lead by now.
+    const notHere = partition.checkLeader(-1)
+    if (notHere !== ErrorCode.NONE) {
+      this.#refuse(answer, partition, { errorCode: notHere, message: null })
+      this.#oneWritten()
       this.#oneSettled()
       return
     }
@@ -190,39 +207,61 @@ class ProduceCall {
       setMaxTimestamp(batch, 0, times)
       setCrc(batch, 0, crc32c(batch, ATTRIBUTES_AT, batch.length))
     }
-    const appending = partition.log.appendBatch(recoded ?? batch, partition.leaderEpoch)
+    const { leaderEpoch } = partition
+    const appending = partition.append(recoded ?? batch)
     if (recoded !== undefined) {
       const settled = (): void => this.#broker.inspector.recoded(recoded.length)
       appending.then(settled, settled)
     }
     appending.then(
-      (result) => this.#appended(partition, result, answer),
+      (result) => this.#appended(partition, leaderEpoch, result, answer),
       (error) => this.#appendFailed(partition, error, answer),
     )
   }
 
-  #appended(partition: Partition, result: AppendResult, answer: PartitionAnswer): void {
+  #appended(partition: Partition, epoch: number, result: AppendResult, answer: PartitionAnswer): void {
     answer.baseOffset = result.baseOffset
     answer.logAppendTimeMs = result.logAppendTimeMs
     answer.logStartOffset = partition.log.logStartOffset
     if (result.duplicate) this.#broker.counters.produceBatchesDuplicate++
-    this.#oneSettled()
+    this.#oneWritten()
+    const isCommitted = result.lastOffset < partition.highWatermark && partition.leaderEpoch === epoch
+    if (this.#request.body.acks === -1 && !isCommitted) this.#awaitReplication(partition, epoch, result, answer)
+    else this.#oneSettled()
+  }
+
+  #awaitReplication(partition: Partition, epoch: number, result: AppendResult, answer: PartitionAnswer): void {
+    this.#replicating ??= new DelayedProduce(this.#broker.clock, this.#request.body.timeoutMs)
+    this.#replicating.wait(partition, epoch, result.lastOffset + 1, (errorCode) => {
+      // It is written, so nobody may take it for refused: an answer without an offset says that nothing is known.
+      if (errorCode !== ErrorCode.NONE) {
+        answer.baseOffset = -1
+        this.#refuse(answer, partition, { errorCode, message: null })
+      }
+      this.#oneSettled()
+    })
   }
 
   #appendFailed(partition: Partition, error: unknown, answer: PartitionAnswer): void {
     const fault = faultOfAppend(partition, error)
     if (fault) {
-      this.#refuse(answer, partition.topic, fault)
+      this.#refuse(answer, partition, fault)
     } else {
       this.#broker.logger.error({ topic: partition.topic, partition: partition.index, error }, 'an append failed')
-      this.#refuse(answer, partition.topic, { errorCode: ErrorCode.UNKNOWN_SERVER_ERROR, message: null })
+      this.#refuse(answer, partition, { errorCode: ErrorCode.UNKNOWN_SERVER_ERROR, message: null })
     }
+    this.#oneWritten()
     this.#oneSettled()
+  }
+
+  /** Or refused. */
+  #oneWritten(): void {
+    if (--this.#appending === 0) this.#request.frame.release()
   }
 
   #oneSettled(): void {
     if (--this.#pending > 0) return
-    this.#request.frame.release()
+    this.#replicating?.end()
     try {
       this.#settle!(this.#reply())
     } catch (error) {
@@ -230,8 +269,11 @@ class ProduceCall {
     }
   }
 
-  #refuse(answer: PartitionAnswer, topic: string, fault: BatchVerdict): void {
+  #refuse(answer: PartitionAnswer, of: { topic?: string; name?: string; topicId: string }, fault: BatchVerdict): void {
+    const topic = of.topic ?? of.name ?? ''
     answer.errorCode = fault.errorCode
+    const hint = this.#hints.hint(fault.errorCode, topic, of.topicId, answer.index)
+    if (hint !== undefined) answer.currentLeader = hint
     answer.errorMessage = fault.message
     answer.recordErrors = fault.recordErrors ?? noRecordErrors
     this.#broker.counters.produceBatchesRefused++
@@ -253,7 +295,9 @@ class ProduceCall {
       this.#broker.refusals.note(fields, 'refused a produce')
     }
     if (acks === 0) return null
-    return { responses: this.#responses } satisfies Input<ProduceResponse>
+    const { nodeEndpoints } = this.#hints
+    if (nodeEndpoints.length === 0) return { responses: this.#responses } satisfies Input<ProduceResponse>
+    return { responses: this.#responses, nodeEndpoints } satisfies Input<ProduceResponse>
   }
 }
 
@@ -269,13 +313,10 @@ function hasTransactionalBatch(data: PartitionData): boolean {
   )
 }
 
-function unknownPartition(broker: BrokerFacade, topic: TopicData, index: number, byId: boolean): BatchVerdict {
-  const state = byId ? broker.image.topicById(topic.topicId) : broker.image.topic(topic.name)
-  if (state && index >= 0 && index < state.partitions.length) {
-    return { errorCode: ErrorCode.KAFKA_STORAGE_ERROR, message: 'the log of the partition could not be opened' }
-  }
-  if (byId && !state) return { errorCode: ErrorCode.UNKNOWN_TOPIC_ID, message: null }
-  return { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message: null }
+function unknownPartition(broker: BrokerFacade, topic: TopicData, index: number): BatchVerdict {
+  const errorCode = missingPartition(broker, topic.name, topic.topicId, index)
+  const isStorage = errorCode === ErrorCode.KAFKA_STORAGE_ERROR
+  return { errorCode, message: isStorage ? 'the log of the partition could not be opened' : null }
 }
 
 /** What a failed append is on the wire; undefined for an error that nobody foresaw. */

@@ -1,129 +1,203 @@
 /**
- * Fetch, versions 4 - 18. Topics by name up to version 12, by id from 13 on. No fetch sessions yet: every answer says
- * session 0, which tells clients to go on with full requests; continuing a session is answered with error 70.
- * Waits until `minBytes` are there or `maxWaitMs` have passed, and answers at once when a partition has an error.
- * Records are file regions, one slice per partition. The first batch of the first partition that has data goes whole,
- * however small the limits; when a response is full, the partition that got nothing is served first the next time.
+ * Fetch, versions 4 - 18, of consumers and followers. Topics by name up to version 12, by id from 13 on. With a session
+ * (KIP-227, see replication/fetch-session.ts) the request names what changed, and the answer what has news.
+ *
+ * Waits until `minBytes` are there or `maxWaitMs` have passed, and answers at once when a partition has an error or a
+ * reader has to go back (KIP-595). Records are file regions, one slice per partition. The first batch of the first
+ * partition that has data goes whole, however small the limits; when a response is full, the partition that got nothing
+ * is served first the next time. Consumers read up to the high watermark, followers (replica id >= 0) to the end of the
+ * log. A follower with no room at all (`maxBytes` 0) only says how far it is.
+ *
  * Topics with compression.type=zstd are refused below version 10, whose clients do not know that codec, as in Kafka.
- * Followers (replica id >= 0) are refused: there are none yet. read_committed reads up to the high watermark, because
- * nothing transactional can be written.
+ * read_committed reads up to the high watermark, because nothing transactional can be written.
  */
-import { ErrorCode, hasCode, PagelogError } from '../../base/index.ts'
-import type { FileRegion } from '../../env/index.ts'
+import { ErrorCode } from '../../base/index.ts'
 import type { Slice } from '../../log/index.ts'
 import { Fetch, type FetchRequest, type FetchResponse, type Input } from '../../protocol/index.ts'
-import type { WaitedPartition } from '../delayed-fetch.ts'
+import type { FetchSession, SessionPartition } from '../../replication/index.ts'
 import type { BrokerFacade } from '../facade.ts'
+import { FetchRead, type FetchReader } from '../fetch-read.ts'
 import { handler, type Reply, type Request } from '../handler.ts'
-import type { Partition } from '../partition.ts'
+import { LeaderHints } from '../leader-hints.ts'
 import type { Session } from '../session.ts'
 
-type TopicRequest = FetchRequest['topics'][number]
-type PartitionRequest = TopicRequest['partitions'][number]
-
-/** What is known of one partition of the request on the way to its answer. */
-interface Wanted {
-  readonly request: PartitionRequest
-  readonly topic: string
-  readonly partition: Partition | undefined
-  errorCode: number
-  slice: Slice | undefined
-}
+type TopicAnswer = Input<FetchResponse['responses'][number]>
 
 const READ_COMMITTED = 1
 /** The first that says that its client knows zstd. */
 const ZSTD_VERSION = 10
-const SESSION_EPOCH_FULL = 0
-const SESSION_EPOCH_NONE = -1
-const nothing = new Uint8Array(0)
+/** The first that names topics by id. */
+const ID_VERSION = 13
+/** Before a partition that this broker does not have yet is looked for again. */
+const UNTOLD_WAIT_MS = 10
 const noAborted: readonly never[] = []
 
 export const fetch = handler({
   api: Fetch,
   handle(request, session, broker) {
-    const { sessionId, sessionEpoch } = request.body
-    if (sessionId !== 0 && sessionEpoch !== SESSION_EPOCH_FULL && sessionEpoch !== SESSION_EPOCH_NONE) {
-      return { errorCode: ErrorCode.FETCH_SESSION_ID_NOT_FOUND }
+    const reader = readerOf(request.body)
+    const { isFollower, replicaId, brokerEpoch } = reader
+    // Whoever can write a number can say that it is a follower.
+    const isKnown = isFollower && broker.image.brokers.get(replicaId)?.epoch === brokerEpoch
+    const client = { replicaId, brokerEpoch, isFollower: isKnown, usesIds: request.version >= ID_VERSION }
+    const opened = broker.fetchSessions.open(request.body, client, broker.clock.monotonicMs())
+    if (opened.errorCode !== ErrorCode.NONE) return { errorCode: opened.errorCode }
+    const { session: fetchSession, isFull } = opened
+    // A follower begins anew on another connection.
+    if (fetchSession !== undefined && isFull && isFollower) {
+      session.onClose(() => broker.fetchSessions.end(fetchSession.id))
     }
-    return new FetchCall(request, session, broker).run()
+    return new FetchCall(request, { session, broker, reader, isKnown, fetchSession, isFull }).run()
   },
 })
 
+function readerOf({ replicaId, replicaState }: FetchRequest): FetchReader {
+  const id = Math.max(replicaId, replicaState.replicaId)
+  return { isFollower: id >= 0, replicaId: id, brokerEpoch: replicaState.replicaEpoch }
+}
+
+interface FetchCaller {
+  readonly session: Session
+  readonly broker: BrokerFacade
+  readonly reader: FetchReader
+  /** A follower that is registered as it says: it is held to no limits of consumers. */
+  readonly isKnown: boolean
+  readonly fetchSession: FetchSession | undefined
+  /** Everything is answered, with news or without. */
+  readonly isFull: boolean
+}
+
 class FetchCall {
   readonly #request: Request<FetchRequest>
-  readonly #session: Session
-  readonly #broker: BrokerFacade
-  readonly #wanted: Wanted[] = []
+  readonly #caller: FetchCaller
+  readonly #reads: FetchRead[] = []
+  /** A follower that only says how far it is. */
+  readonly #isReport: boolean
+  /** Of the requests of its session. */
+  readonly #number: number
   /** Slot that is read first. */
   #first = 0
   /** Partitions read so far. */
   #read = 0
   #bytesLeft: number
   #somethingRead = false
-  #starved: Wanted | undefined
+  #starved: FetchRead | undefined
 
-  constructor(request: Request<FetchRequest>, session: Session, broker: BrokerFacade) {
+  constructor(request: Request<FetchRequest>, caller: FetchCaller) {
+    const { body } = request
+    const { fetchSession, broker, reader, isKnown, isFull } = caller
     this.#request = request
-    this.#session = session
-    this.#broker = broker
-    this.#bytesLeft = Math.min(request.body.maxBytes, broker.settings.fetchMaxBytes)
-    const isFollower = request.body.replicaId >= 0 || request.body.replicaState.replicaId >= 0
-    for (const topic of request.body.topics) {
-      for (const partition of topic.partitions) this.#wanted.push(this.#look(topic, partition, isFollower))
+    this.#caller = caller
+    this.#isReport = reader.isFollower && body.maxBytes === 0
+    this.#number = fetchSession?.requests ?? 0
+    this.#bytesLeft = isKnown ? body.maxBytes : Math.min(body.maxBytes, broker.settings.fetchMaxBytes)
+    if (fetchSession === undefined) {
+      for (const topic of body.topics) {
+        for (const wish of topic.partitions) this.#add(new FetchRead(topic, wish, undefined), true)
+      }
+      return
     }
+    const wanted = isFull ? fetchSession.partitions : fetchSession.wanted(this.#isReport)
+    for (const partition of wanted) this.#add(new FetchRead(partition, partition.wish, partition), true)
   }
 
   run(): Reply<FetchResponse> | Promise<Reply<FetchResponse>> {
     const { maxWaitMs, minBytes } = this.#request.body
-    if (maxWaitMs <= 0 || minBytes <= 0 || this.#wanted.length === 0) return this.#readAll()
+    const { broker, reader, fetchSession } = this.#caller
+    const isEmpty = (fetchSession?.size ?? this.#reads.length) === 0
+    if (maxWaitMs <= 0 || minBytes <= 0 || isEmpty) return this.#readAll()
+    const { isFollower } = reader
+    // A client that left half-way is only noticed by what is sent to it, so no wait outlives the idle limit.
+    let waitMs = Math.min(maxWaitMs, broker.settings.connectionsMaxIdleMs)
     let bytes = 0
-    for (const { errorCode, partition, request } of this.#wanted) {
-      if (errorCode !== ErrorCode.NONE) return this.#readAll()
-      bytes += partition!.availableBytes(request.fetchOffset)
+    for (const read of this.#reads) {
+      if (read.isSettled) return this.#readAll()
+      bytes += read.grown(isFollower)
+      // Nobody tells when a partition that is not here comes.
+      if (read.partition === undefined) waitMs = Math.min(waitMs, UNTOLD_WAIT_MS)
     }
     const needed = Math.min(minBytes, this.#bytesLeft)
-    // A client that left half-way is only noticed by what is sent to it, so no wait outlives the idle limit.
-    const waitMs = Math.min(maxWaitMs, this.#broker.settings.connectionsMaxIdleMs)
-    return bytes >= needed ? this.#readAll() : this.#wait(needed, waitMs)
+    if (bytes >= needed) return this.#readAll()
+    return fetchSession === undefined ? this.#wait(needed, waitMs) : this.#waitIn(fetchSession, needed, waitMs, bytes)
   }
 
   async #wait(minBytes: number, maxWaitMs: number): Promise<Reply<FetchResponse>> {
-    const partitions = this.#wanted.map(
-      ({ partition, request }): WaitedPartition => ({ partition: partition!, offset: request.fetchOffset }),
-    )
-    const wanted = await this.#broker.fetchPurgatory.wait(this.#session, minBytes, maxWaitMs, partitions)
-    return wanted ? this.#readAll() : null
+    const { broker, session, reader } = this.#caller
+    const partitions = this.#reads.map(({ partition, wish }) => ({ partition: partition!, offset: wish.fetchOffset }))
+    const wish = { minBytes, maxWaitMs, partitions, isFollower: reader.isFollower }
+    return (await broker.fetchPurgatory.wait(session, wish)) ? this.#readAll() : null
   }
 
-  #look(topic: TopicRequest, request: PartitionRequest, isFollower: boolean): Wanted {
-    const { partitions, image } = this.#broker
-    const byId = this.#request.version >= 13
-    const partition = byId
-      ? partitions.findById(topic.topicId, request.partition)
-      : partitions.find(topic.topic, request.partition)
-    const wanted: Wanted = { request, topic: topic.topic, partition, errorCode: ErrorCode.NONE, slice: undefined }
-    if (partition) {
-      wanted.errorCode = isFollower ? ErrorCode.NOT_LEADER_OR_FOLLOWER : checkPosition(partition, request)
-      const isUnreadable = this.#request.version < ZSTD_VERSION && partition.settings.compressionType === 'zstd'
-      if (wanted.errorCode === ErrorCode.NONE && isUnreadable) {
-        wanted.errorCode = ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
+  /** The session watches all of its partitions already, and tells in which something happens. */
+  async #waitIn(
+    fetchSession: FetchSession,
+    minBytes: number,
+    maxWaitMs: number,
+    bytesNow: number,
+  ): Promise<Reply<FetchResponse>> {
+    const { broker, session, reader } = this.#caller
+    const { isFollower } = reader
+    const reads = new Map(this.#reads.map((read) => [read.remembered!, read]))
+    let bytes = bytesNow
+    let isLooking = false
+    let end = (): void => {}
+    const stop = (): void => {
+      if (fetchSession.endWait === stop) {
+        fetchSession.endWait = undefined
+        fetchSession.onReady = undefined
       }
-      return wanted
+      end()
     }
-    const state = byId ? image.topicById(topic.topicId) : image.topic(topic.topic)
-    if (byId && !state) wanted.errorCode = ErrorCode.UNKNOWN_TOPIC_ID
-    else if (state && request.partition >= 0 && request.partition < state.partitions.length) {
-      wanted.errorCode = ErrorCode.KAFKA_STORAGE_ERROR
-    } else wanted.errorCode = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    return wanted
+    const happened = (partition: SessionPartition): void => {
+      // What a later request asks for is its own. To look may itself make something happen.
+      if (isLooking || partition.askedIn > this.#number) return
+      let read = reads.get(partition)
+      if (read === undefined || read.isAhead || partition.isUnsettled) {
+        isLooking = true
+        const isNew = read === undefined
+        read ??= new FetchRead(partition, partition.wish, partition)
+        if (isNew) reads.set(partition, read)
+        if (isNew) this.#add(read, partition.isUnsettled)
+        else this.#look(read, true)
+        isLooking = false
+      } else {
+        read.recheck()
+      }
+      if (!read.isSettled) bytes += read.grown(isFollower)
+      if (read.isSettled || bytes >= minBytes) stop()
+    }
+    const wish = { minBytes, maxWaitMs, partitions: [], isFollower }
+    const waiting = broker.fetchPurgatory.wait(session, wish, (complete) => {
+      end = complete
+    })
+    fetchSession.endWait = stop
+    fetchSession.onReady = happened
+    const isWanted = await waiting
+    stop()
+    return isWanted ? this.#readAll() : null
+  }
+
+  #add(read: FetchRead, tells: boolean): void {
+    this.#reads.push(read)
+    this.#look(read, tells)
+  }
+
+  #look(read: FetchRead, tells: boolean): void {
+    const { broker, reader } = this.#caller
+    const { version } = this.#request
+    read.errorCode = ErrorCode.NONE
+    read.look(broker, reader, tells, version >= ID_VERSION)
+    if (read.errorCode !== ErrorCode.NONE || version >= ZSTD_VERSION) return
+    const isUnreadable = read.partition!.settings.compressionType === 'zstd'
+    if (isUnreadable) read.errorCode = ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
   }
 
   #readAll(): Reply<FetchResponse> | Promise<Reply<FetchResponse>> {
-    const { starvedPartition } = this.#session
+    const { starvedPartition } = this.#caller.session
     if (starvedPartition !== '') {
       this.#first = Math.max(
         0,
-        this.#wanted.findIndex((wanted) => keyOf(wanted) === starvedPartition),
+        this.#reads.findIndex(({ key }) => key === starvedPartition),
       )
     }
     return this.#readOn()
@@ -132,12 +206,12 @@ class FetchCall {
   /** Synchronous as long as the logs answer from memory; goes on by itself after one that does not. */
   #readOn(): Reply<FetchResponse> | Promise<Reply<FetchResponse>> {
     try {
-      const count = this.#wanted.length
+      const count = this.#reads.length
       while (this.#read < count) {
-        const wanted = this.#wanted[(this.#first + this.#read++) % count]!
-        const slice = this.#readOne(wanted)
-        if (slice instanceof Promise) return this.#readLater(wanted, slice)
-        if (slice) this.#take(wanted, slice)
+        const read = this.#reads[(this.#first + this.#read++) % count]!
+        const slice = this.#readOne(read)
+        if (slice instanceof Promise) return this.#readLater(read, slice)
+        if (slice) this.#take(read, slice)
       }
     } catch (error) {
       this.#dropAll()
@@ -146,120 +220,79 @@ class FetchCall {
     return this.#answer()
   }
 
-  async #readLater(wanted: Wanted, slice: Promise<Slice>): Promise<Reply<FetchResponse>> {
+  async #readLater(read: FetchRead, slice: Promise<Slice>): Promise<Reply<FetchResponse>> {
     try {
-      this.#take(wanted, await slice)
+      this.#take(read, await slice)
     } catch (error) {
-      wanted.errorCode = codeOfRead(error)
-      if (wanted.errorCode === ErrorCode.UNKNOWN_SERVER_ERROR) {
+      try {
+        read.failed(error)
+      } catch (unforeseen) {
         this.#dropAll()
-        throw error
+        throw unforeseen
       }
     }
     return await this.#readOn()
   }
 
-  #readOne(wanted: Wanted): Slice | Promise<Slice> | undefined {
-    const { partition, request } = wanted
-    if (wanted.errorCode === ErrorCode.NONE) wanted.errorCode = recheck(partition!, request)
-    if (wanted.errorCode !== ErrorCode.NONE || request.fetchOffset >= partition!.log.highWatermark) return undefined
-    const maxBytes = Math.min(request.partitionMaxBytes, this.#bytesLeft)
+  #readOne(read: FetchRead): Slice | Promise<Slice> | undefined {
+    const { reader } = this.#caller
+    read.recheck()
+    if (read.isSettled || read.isAhead || this.#isReport) return undefined
+    const maxBytes = Math.min(read.wish.partitionMaxBytes, this.#bytesLeft)
     if (this.#somethingRead && maxBytes <= 0) {
-      if (this.#bytesLeft <= 0) this.#starved ??= wanted
+      const isWaiting =
+        this.#bytesLeft <= 0 && read.partition!.availableBytes(read.wish.fetchOffset, reader.isFollower) > 0
+      if (isWaiting) this.#starved ??= read
       return undefined
     }
-    try {
-      return partition!.log.slice(request.fetchOffset, Math.max(0, maxBytes), { minOneBatch: !this.#somethingRead })
-    } catch (error) {
-      wanted.errorCode = codeOfRead(error)
-      if (wanted.errorCode === ErrorCode.UNKNOWN_SERVER_ERROR) throw error
-      return undefined
-    }
+    return read.read(Math.max(0, maxBytes), !this.#somethingRead, reader)
   }
 
-  #take(wanted: Wanted, slice: Slice): void {
-    wanted.slice = slice
+  #take(read: FetchRead, slice: Slice): void {
+    read.slice = slice
     if (slice.byteLength > 0) this.#somethingRead = true
     // Data is there but even its first batch does not fit into what is left.
-    else if (this.#bytesLeft < wanted.request.partitionMaxBytes) this.#starved ??= wanted
+    else if (this.#bytesLeft < read.wish.partitionMaxBytes) this.#starved ??= read
     this.#bytesLeft -= slice.byteLength
   }
 
   #dropAll(): void {
-    for (const { slice } of this.#wanted) {
-      for (const region of slice?.regions ?? []) region.release()
-    }
+    for (const read of this.#reads) read.release()
   }
 
   #answer(): Reply<FetchResponse> {
-    if (this.#session.closed) {
+    const { session, broker, reader, fetchSession, isFull } = this.#caller
+    if (session.closed) {
       this.#dropAll()
       return null
     }
-    this.#session.starvedPartition = this.#starved ? keyOf(this.#starved) : ''
-    const { topics, isolationLevel } = this.#request.body
-    const abortedTransactions = isolationLevel === READ_COMMITTED ? noAborted : null
-    let slot = 0
+    session.starvedPartition = this.#starved?.key ?? ''
+    const hints = new LeaderHints(broker)
+    const abortedTransactions = this.#request.body.isolationLevel === READ_COMMITTED ? noAborted : null
+    const responses: TopicAnswer[] = []
+    const topics = new Map<string, TopicAnswer & { partitions: unknown[] }>()
+    let topic: (TopicAnswer & { partitions: unknown[] }) | undefined
     let bytes = 0
-    const responses = topics.map((topic) => ({
-      topic: topic.topic,
-      topicId: topic.topicId,
-      partitions: topic.partitions.map(() => {
-        const wanted = this.#wanted[slot++]!
-        bytes += wanted.slice?.byteLength ?? 0
-        return answerOf(wanted, abortedTransactions)
-      }),
-    }))
-    this.#broker.counters.fetchResponses++
-    this.#broker.counters.fetchBytes += bytes
-    return { responses }
+    for (const read of this.#reads) {
+      if (isFull ? !read.isAhead : read.hasNews) {
+        if (topic === undefined || topic.topicId !== read.topicId || topic.topic !== read.topic) {
+          const key = `${read.topicId} ${read.topic}`
+          topic = topics.get(key)
+          if (topic === undefined) {
+            topic = { topic: read.topic, topicId: read.topicId, partitions: [] }
+            topics.set(key, topic)
+            responses.push(topic)
+          }
+        }
+        bytes += read.byteLength
+        topic.partitions.push(read.answer(abortedTransactions, hints))
+      }
+      if (fetchSession !== undefined && read.isDone(reader.isFollower)) fetchSession.answered(read.remembered!)
+    }
+    broker.counters.fetchResponses++
+    broker.counters.fetchBytes += bytes
+    const { nodeEndpoints } = hints
+    const answer = { sessionId: fetchSession?.id ?? 0, responses }
+    return nodeEndpoints.length === 0 ? answer : { ...answer, nodeEndpoints }
   }
-}
-
-type PartitionAnswer = Input<FetchResponse['responses'][number]['partitions'][number]>
-
-function answerOf(wanted: Wanted, abortedTransactions: readonly never[] | null): PartitionAnswer {
-  const { partition, slice, errorCode, request } = wanted
-  const partitionIndex = request.partition
-  if (errorCode !== ErrorCode.NONE || !partition) {
-    return { partitionIndex, errorCode, highWatermark: -1, abortedTransactions, records: nothing }
-  }
-  const { highWatermark, logStartOffset } = partition.log
-  return {
-    partitionIndex,
-    errorCode,
-    highWatermark,
-    lastStableOffset: highWatermark,
-    logStartOffset,
-    abortedTransactions,
-    records: slice && slice.byteLength > 0 ? { byteLength: slice.byteLength, parts: partsOf(slice) } : nothing,
-  }
-}
-
-/** Regions pass through the encoder untouched. */
-function partsOf(slice: Slice): readonly FileRegion[] {
-  return slice.regions
-}
-
-function keyOf(wanted: Wanted): string {
-  return `${wanted.partition?.topic ?? wanted.topic}-${wanted.request.partition}`
-}
-
-function checkPosition(partition: Partition, request: PartitionRequest): number {
-  const epochError = partition.checkLeaderEpoch(request.currentLeaderEpoch)
-  if (epochError !== ErrorCode.NONE) return epochError
-  const { logStartOffset, highWatermark } = partition.log
-  const inside = request.fetchOffset >= logStartOffset && request.fetchOffset <= highWatermark
-  return inside ? ErrorCode.NONE : ErrorCode.OFFSET_OUT_OF_RANGE
-}
-
-/** After a wait: the topic may be gone, the log may have lost its start or, by a failed write, its end. */
-function recheck(partition: Partition, request: PartitionRequest): number {
-  return partition.deleted ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : checkPosition(partition, request)
-}
-
-function codeOfRead(error: unknown): number {
-  if (hasCode(error, 'PAGELOG_OFFSET_OUT_OF_RANGE')) return ErrorCode.OFFSET_OUT_OF_RANGE
-  if (!(error instanceof PagelogError)) return ErrorCode.UNKNOWN_SERVER_ERROR
-  return error.code === 'PAGELOG_CORRUPT' ? ErrorCode.CORRUPT_MESSAGE : ErrorCode.KAFKA_STORAGE_ERROR
 }

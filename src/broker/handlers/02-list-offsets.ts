@@ -1,13 +1,19 @@
 /**
  * ListOffsets, versions 1 - 10. A point in time gives the first record that is not older, with its timestamp; -1 the end
- * (high watermark, also for read_committed: nothing transactional can be written), -2 the start, -3 (version 7) the
+ * (high watermark, also for read_committed: nothing transactional can be written; for a follower the end of the log), -2 the start, -3 (version 7) the
  * record with the highest timestamp, -4 (8) the start, as nothing is tiered, -5 (9) nothing. Any other negative time is
- * refused with UNSUPPORTED_VERSION, a partition asked for twice with INVALID_REQUEST.
+ * refused with UNSUPPORTED_VERSION, a partition asked for twice with INVALID_REQUEST. Only the leader answers; a new one
+ * says nothing of the end, nor of what lies behind its high watermark, until that has reached its own epoch:
+ * OFFSET_NOT_AVAILABLE from version 5 on, before that LEADER_NOT_AVAILABLE.
+ *
+ * The end that a process tells that was paused for long may be one of the past, though nothing tells it so yet: it asks the
+ * metadata store first whether it still is a broker of its cluster. One that gets no answer believes so (reliability §5.5).
  */
 import { ErrorCode, hasCode } from '../../base/index.ts'
 import { type Input, ListOffsets, type ListOffsetsRequest, type ListOffsetsResponse } from '../../protocol/index.ts'
 import type { BrokerFacade } from '../facade.ts'
-import { handler } from '../handler.ts'
+import { handler, type Request } from '../handler.ts'
+import { missingPartition } from '../leader-hints.ts'
 import type { Partition } from '../partition.ts'
 
 type PartitionRequest = ListOffsetsRequest['topics'][number]['partitions'][number]
@@ -26,6 +32,8 @@ const firstVersionOf = new Map([
   [EARLIEST_LOCAL, 8],
   [LATEST_TIERED, 9],
 ])
+/** For that long the metadata store is waited for. */
+const STANDING_MS = 1000
 const nowhere = { timestamp: -1, offset: -1, leaderEpoch: -1 }
 
 export const listOffsets = handler({
@@ -44,7 +52,7 @@ export const listOffsets = handler({
         partitions.push(
           twice.has(partition.partitionIndex)
             ? refusal(partition, ErrorCode.INVALID_REQUEST)
-            : await answerOf(broker, request.version, topic.name, partition),
+            : await answerOf(broker, request, topic.name, partition),
         )
       }
       topics.push({ name: topic.name, partitions })
@@ -55,7 +63,7 @@ export const listOffsets = handler({
 
 async function answerOf(
   broker: BrokerFacade,
-  version: number,
+  { version, body }: Request<ListOffsetsRequest>,
   topic: string,
   request: PartitionRequest,
 ): Promise<PartitionAnswer> {
@@ -64,13 +72,25 @@ async function answerOf(
     return refusal(request, ErrorCode.UNSUPPORTED_VERSION)
   }
   if (!partition) {
-    const known = broker.image.topic(topic)?.partitions[request.partitionIndex] !== undefined
-    return refusal(request, known ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    return refusal(request, missingPartition(broker, topic, '', request.partitionIndex))
   }
-  const epochError = partition.checkLeaderEpoch(request.currentLeaderEpoch)
-  if (epochError !== ErrorCode.NONE) return refusal(request, epochError)
+  const isFollower = body.replicaId >= 0
+  if (request.timestamp === LATEST && !isFollower) await standing(broker, partition)
+  const error = partition.checkLeader(request.currentLeaderEpoch)
+  if (error !== ErrorCode.NONE) return refusal(request, error)
+  const notYet = version >= 5 ? ErrorCode.OFFSET_NOT_AVAILABLE : ErrorCode.LEADER_NOT_AVAILABLE
+  const isKnown = isFollower || partition.isHighWatermarkKnown
+  if (!isKnown && request.timestamp === LATEST) return refusal(request, notYet)
+  const { leaderEpoch, highWatermark } = partition
   try {
-    const found = await find(partition, request.timestamp)
+    const found = await find(partition, request.timestamp, isFollower)
+    const notHere = partition.checkLeader(leaderEpoch)
+    if (notHere !== ErrorCode.NONE) return refusal(request, notHere)
+    // A record is there for consumers only below the high watermark, an end or a start also at it.
+    const isRecord = request.timestamp >= 0 || request.timestamp === MAX_TIMESTAMP
+    const isBeyond = !isFollower && isRecord && found.offset >= highWatermark
+    if (isBeyond && !isKnown) return refusal(request, notYet)
+    if (isBeyond) return { partitionIndex: request.partitionIndex, errorCode: ErrorCode.NONE, ...nowhere }
     return { partitionIndex: request.partitionIndex, errorCode: ErrorCode.NONE, ...found }
   } catch (error) {
     if (!hasCode(error, 'PAGELOG_STORAGE') && !hasCode(error, 'PAGELOG_CLOSED')) throw error
@@ -78,11 +98,23 @@ async function answerOf(
   }
 }
 
-async function find(partition: Partition, timestamp: number): Promise<typeof nowhere> {
+/** Resolves when it is known that nobody has declared this broker dead, or nobody answers. */
+async function standing({ membership, clock }: BrokerFacade, { isReplicated }: Partition): Promise<void> {
+  if (!isReplicated || membership.registration.leaseValid()) return
+  await new Promise<void>((resolve) => {
+    const timer = clock.after(STANDING_MS, resolve)
+    void membership.registration.check().then(() => {
+      timer.cancel()
+      resolve()
+    })
+  })
+}
+
+async function find(partition: Partition, timestamp: number, isFollower: boolean): Promise<typeof nowhere> {
   const { log, leaderEpoch } = partition
   switch (timestamp) {
     case LATEST:
-      return { timestamp: -1, offset: log.highWatermark, leaderEpoch }
+      return { timestamp: -1, offset: isFollower ? log.logEndOffset : log.highWatermark, leaderEpoch }
     case EARLIEST:
     case EARLIEST_LOCAL:
       return { timestamp: -1, offset: log.logStartOffset, leaderEpoch }

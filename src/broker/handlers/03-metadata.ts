@@ -7,6 +7,7 @@
 import { ErrorCode } from '../../base/index.ts'
 import type { TopicState } from '../../metadata/index.ts'
 import { type Input, Metadata, type MetadataRequest, type MetadataResponse, ZERO_UUID } from '../../protocol/index.ts'
+import { CLUSTER_OPERATIONS, controllerOf, describedBrokers, NOT_ASKED } from '../described-brokers.ts'
 import type { BrokerFacade } from '../facade.ts'
 import { handler } from '../handler.ts'
 import { isInternalTopic, topicNameFault } from '../topic-name.ts'
@@ -15,25 +16,21 @@ import { planTopic, TopicRefusal } from '../topic-plan.ts'
 type TopicAnswer = Input<MetadataResponse['topics'][number]>
 type TopicRequest = NonNullable<MetadataRequest['topics']>[number]
 
-/** Bits of Kafka's AclOperation: what may be asked of a topic and of a cluster. */
+/** Bits of Kafka's AclOperation: what may be asked of a topic. */
 const TOPIC_OPERATIONS = 0b1101_1111_1000
-const CLUSTER_OPERATIONS = 0b1_1111_1010_0000
-const NOT_ASKED = -2147483648
 
 export const metadata = handler({
   api: Metadata,
   async handle(request, _session, broker) {
     const { body, version } = request
     const operations = body.includeTopicAuthorizedOperations ? TOPIC_OPERATIONS : NOT_ASKED
-    const { nodeId, advertised, settings, clusterId } = broker
+    // Looked at after a topic may have been created, so that all of the answer is of one time.
+    const topics = await answers(broker, body, version)
     return {
-      brokers: [{ nodeId, host: advertised.host, port: advertised.port, rack: settings.brokerRack || null }],
-      clusterId,
-      controllerId: nodeId,
-      topics: (await answers(broker, body, version)).map((topic) => ({
-        ...topic,
-        topicAuthorizedOperations: operations,
-      })),
+      brokers: describedBrokers(broker).map(({ id: nodeId, host, port, rack }) => ({ nodeId, host, port, rack })),
+      clusterId: broker.clusterId,
+      controllerId: controllerOf(broker),
+      topics: topics.map((topic) => ({ ...topic, topicAuthorizedOperations: operations })),
       clusterAuthorizedOperations: body.includeClusterAuthorizedOperations ? CLUSTER_OPERATIONS : NOT_ASKED,
     }
   },
@@ -88,15 +85,19 @@ function known(broker: BrokerFacade, topic: TopicState): TopicAnswer {
     topicId: topic.id,
     isInternal: isInternalTopic(topic.name),
     partitions: topic.partitions.map((state) => {
-      const online = broker.partitions.find(topic.name, state.index) !== undefined
+      const isOnline = (id: number): boolean =>
+        broker.image.brokers.has(id) &&
+        // Our own log may have failed; those of others we only hear of when they leave the ISR.
+        (id !== broker.nodeId || broker.partitions.find(topic.name, state.index) !== undefined)
+      const led = isOnline(state.leader)
       return {
-        errorCode: online ? ErrorCode.NONE : ErrorCode.LEADER_NOT_AVAILABLE,
+        errorCode: led ? ErrorCode.NONE : ErrorCode.LEADER_NOT_AVAILABLE,
         partitionIndex: state.index,
-        leaderId: online ? state.leader : -1,
+        leaderId: led ? state.leader : -1,
         leaderEpoch: state.leaderEpoch,
         replicaNodes: state.replicas,
         isrNodes: state.isr,
-        offlineReplicas: online ? [] : state.replicas,
+        offlineReplicas: state.replicas.filter((id) => !isOnline(id)),
       }
     }),
   }

@@ -16,13 +16,11 @@ import { describeTopicSettings } from '../described-settings.ts'
 import type { BrokerFacade } from '../facade.ts'
 import { handler } from '../handler.ts'
 import { CLUSTER_METADATA_TOPIC } from '../topic-name.ts'
-import { planTopic, TopicRefusal } from '../topic-plan.ts'
+import { nameRefusal, PARTITIONS_PER_REQUEST_MAX, planTopic, TopicRefusal, tooManyPartitions } from '../topic-plan.ts'
 import type { TopicPlan } from '../topics.ts'
 
 type TopicRequest = CreateTopicsRequest['topics'][number]
 type TopicAnswer = Input<CreateTopicsResponse['topics'][number]>
-
-const PARTITIONS_PER_REQUEST_MAX = 10000
 
 export const createTopics = handler({
   api: CreateTopics,
@@ -30,16 +28,15 @@ export const createTopics = handler({
     const counts = new Map<string, number>()
     for (const { name } of body.topics) counts.set(name, (counts.get(name) ?? 0) + 1)
     const planned = new Map<string, TopicPlan | TopicRefusal>()
+    const excess = tooManyPartitions()
     let partitions = 0
     for (const topic of body.topics) {
-      const plan = plannedOrRefused(broker, topic, counts.get(topic.name)!)
+      // Once there are too many the rest is not looked at: each plan takes time in which nothing else is served.
+      const isExcess = partitions > PARTITIONS_PER_REQUEST_MAX
+      const plan = isExcess ? excess : plannedOrRefused(broker, topic, counts.get(topic.name)!)
       if (!(plan instanceof TopicRefusal)) partitions += plan.assignments.length
       planned.set(topic.name, plan)
     }
-    const excess = new TopicRefusal(
-      ErrorCode.POLICY_VIOLATION,
-      `More than ${PARTITIONS_PER_REQUEST_MAX} partitions in one request.`,
-    )
     const topics = await Promise.all(
       [...planned].map(([name, plan]) => {
         if (plan instanceof TopicRefusal) return refusal(name, plan)
@@ -67,11 +64,7 @@ function plannedOrRefused(broker: BrokerFacade, topic: TopicRequest, count: numb
 async function create(broker: BrokerFacade, plan: TopicPlan): Promise<TopicAnswer> {
   try {
     const topic = await broker.topics.create(plan)
-    if (!topic)
-      return refusal(
-        plan.name,
-        new TopicRefusal(ErrorCode.TOPIC_ALREADY_EXISTS, `Topic '${plan.name}' already exists.`),
-      )
+    if (!topic) return refusal(plan.name, nameRefusal(broker, plan.name))
     broker.counters.topicsCreated++
     broker.logger.info({ topic: topic.name, topicId: topic.id, partitions: topic.partitions.length }, 'created a topic')
     return accepted(broker, plan, topic.id)

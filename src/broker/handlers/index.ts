@@ -9,7 +9,11 @@ import { apiVersions } from './18-api-versions.ts'
 import { createTopics } from './19-create-topics.ts'
 import { deleteTopics } from './20-delete-topics.ts'
 import { initProducerId } from './22-init-producer-id.ts'
+import { offsetForLeaderEpoch } from './23-offset-for-leader-epoch.ts'
 import { describeConfigs } from './32-describe-configs.ts'
+import { createPartitions } from './37-create-partitions.ts'
+import { electLeaders } from './43-elect-leaders.ts'
+import { describeCluster } from './60-describe-cluster.ts'
 
 /** In order of their keys. */
 export const handlers: readonly RegisteredHandler[] = [
@@ -22,5 +26,9 @@ export const handlers: readonly RegisteredHandler[] = [
   createTopics,
   deleteTopics,
   initProducerId,
+  offsetForLeaderEpoch,
   describeConfigs,
+  createPartitions,
+  electLeaders,
+  describeCluster,
 ]

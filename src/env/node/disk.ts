@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, statfs, unlink } from 'node
 import { dirname, resolve as resolvePath } from 'node:path'
 import { PagelogError } from '../../base/index.ts'
 import { fileCalls } from '../../native/index.ts'
-import type { Disk, File, FileLock, FileStatus, OpenMode, ScannedFile, TailRule } from '../disk.ts'
+import type { Disk, File, FileLock, FileStatus, NameSync, OpenMode, ScannedFile, TailRule } from '../disk.ts'
 import { scanDirectory } from './directory-scan.ts'
 import { NodeFile } from './file.ts'
 import { lockFile } from './file-lock.ts'
@@ -32,7 +32,7 @@ class NodeDisk implements Disk {
     return guarded('read', path, orUndefined(readFile(path)))
   }
 
-  async replaceFile(path: string, content: Uint8Array): Promise<void> {
+  async replaceFile(path: string, content: Uint8Array, names: NameSync = 'synced'): Promise<void> {
     const temporary = `${path}.tmp`
     try {
       await writeSynced(temporary, content)
@@ -41,12 +41,14 @@ class NodeDisk implements Disk {
       await rm(temporary, { force: true }).catch(() => undefined)
       throw storageError('replace', path, error)
     }
-    await this.syncDirectory(dirname(path))
+    if (names === 'synced') await this.syncDirectory(dirname(path))
   }
 
   async status(path: string): Promise<FileStatus | undefined> {
     const found = await guarded('stat', path, orUndefined(stat(path)))
-    return found && { size: found.size, modifiedMs: found.mtimeMs, isDirectory: found.isDirectory() }
+    if (found === undefined) return undefined
+    const { size, mtimeMs: modifiedMs, dev, ino } = found
+    return { size, modifiedMs, isDirectory: found.isDirectory(), place: `${dev}:${ino}` }
   }
 
   async rename(from: string, to: string): Promise<void> {

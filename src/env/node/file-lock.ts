@@ -7,17 +7,19 @@
  * - Plain JS: `path`.pid holds the holder's mark, put there whole by link(2), which fails when there is one. A mark whose
  *   process is gone is taken over. It cannot see a holder in another pid namespace, nor Kafka itself.
  *
- * A mark is one line: pid, space, start time of the process in clock ticks since boot (a pid alone may be somebody
- * else's by now). Each way first makes its own mark, then looks for one of the other way, so two that start together
+ * A mark is one line: pid, start time of the process in clock ticks since boot (a pid alone may be somebody else's by
+ * now), device and inode of the folder (a copy of the folder has the mark too, and is not what the process holds). Each way first makes its own mark, then looks for one of the other way, so two that start together
  * cannot both succeed; both may be refused.
  */
 import { constants } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { link, open, readFile, rename, unlink, writeFile } from 'node:fs/promises'
+import { link, open, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { threadId } from 'node:worker_threads'
 import { PagelogError } from '../../base/index.ts'
 import type { FileCalls } from '../../native/index.ts'
 import type { FileLock } from '../disk.ts'
+import { isProcessAlive, processMark } from './processes.ts'
 import { errnoOf, storageError } from './storage-error.ts'
 
 /** Takes the lock or throws PAGELOG_LOCKED. `calls`: the addon's, undefined for the plain-JS way. */
@@ -33,9 +35,9 @@ async function lockByKernel(path: string, calls: FileCalls): Promise<FileLock> {
   const handle = await openOrCreate(path)
   try {
     if (!calls.lock(handle.fd)) throw locked(path, await markIn(path))
-    await putMarkInto(handle)
+    await putMarkInto(handle, path)
     const plainHolder = await markIn(`${path}.pid`)
-    if (plainHolder !== undefined && (await isAlive(plainHolder))) {
+    if (plainHolder !== undefined && (await isHeld(path, plainHolder))) {
       await handle.truncate(0)
       throw locked(path, plainHolder)
     }
@@ -55,17 +57,17 @@ async function lockByKernel(path: string, calls: FileCalls): Promise<FileLock> {
 async function lockByMark(path: string): Promise<FileLock> {
   const markPath = `${path}.pid`
   await (await openOrCreate(path)).close()
-  const mark = await ownMark()
+  const mark = await ownMark(path)
   if (!(await putMark(markPath, mark))) {
     const found = await textOf(markPath)
     const holder = markOf(found)
-    if (holder !== undefined && (await isAlive(holder))) throw locked(path, holder)
+    if (holder !== undefined && (await isHeld(path, holder))) throw locked(path, holder)
     // Put there whole, so what is no mark was torn by a power failure.
     if (found !== undefined) await removeStale(markPath, found)
     if (!(await putMark(markPath, mark))) throw locked(path, await markIn(markPath))
   }
   const kernelHolder = await markIn(path)
-  if (kernelHolder !== undefined && (await isAlive(kernelHolder))) {
+  if (kernelHolder !== undefined && (await isHeld(path, kernelHolder))) {
     await unlink(markPath)
     throw locked(path, kernelHolder)
   }
@@ -73,10 +75,10 @@ async function lockByMark(path: string): Promise<FileLock> {
 }
 
 /** The kernel's lock holds without the mark, so a full disk must not keep a broker from starting. */
-async function putMarkInto(handle: FileHandle): Promise<void> {
+async function putMarkInto(handle: FileHandle, path: string): Promise<void> {
   try {
     await handle.truncate(0)
-    await handle.write(await ownMark(), 0)
+    await handle.write(await ownMark(path), 0)
   } catch (error) {
     if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error
   }
@@ -120,8 +122,15 @@ function openOrCreate(path: string): Promise<FileHandle> {
   return open(path, constants.O_RDWR | constants.O_CREAT)
 }
 
-async function ownMark(): Promise<string> {
-  return `${process.pid} ${(await startTicks(process.pid)) ?? 0}\n`
+async function ownMark(path: string): Promise<string> {
+  const { pid, startTicks } = await processMark(process.pid)
+  return `${pid} ${startTicks} ${await placeOf(path)}\n`
+}
+
+/** Of the folder that a path is in. */
+async function placeOf(path: string): Promise<string> {
+  const { dev, ino } = await stat(dirname(path))
+  return `${dev}:${ino}`
 }
 
 async function markIn(path: string): Promise<string | undefined> {
@@ -130,7 +139,7 @@ async function markIn(path: string): Promise<string | undefined> {
 
 /** The text if it is a mark. */
 function markOf(text: string | undefined): string | undefined {
-  return text !== undefined && /^\d+ \d+\n$/.test(text) ? text : undefined
+  return text !== undefined && /^\d+ \d+ \d+:\d+\n$/.test(text) ? text : undefined
 }
 
 async function textOf(path: string): Promise<string | undefined> {
@@ -142,26 +151,11 @@ async function textOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** Whether the process that made the mark still runs. Without /proc its start is unknown and the pid alone decides. */
-async function isAlive(mark: string): Promise<boolean> {
-  const [pid, ticks] = mark.split(' ').map(Number) as [number, number]
-  if (process.platform === 'linux') return (await startTicks(pid)) === ticks
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return errnoOf(error) === 'EPERM'
-  }
-}
-
-/** Field 22 of /proc/<pid>/stat; fields are counted from behind the name, which may hold anything. */
-async function startTicks(pid: number): Promise<number | undefined> {
-  try {
-    const text = await readFile(`/proc/${pid}/stat`, 'utf8')
-    return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[19])
-  } catch {
-    return undefined
-  }
+/** Whether the mark was made in this folder, by a process that still runs. */
+async function isHeld(path: string, mark: string): Promise<boolean> {
+  const [pid, startTicks, place] = mark.trimEnd().split(' ') as [string, string, string]
+  if (place !== (await placeOf(path))) return false
+  return await isProcessAlive({ pid: Number(pid), startTicks: Number(startTicks) })
 }
 
 function locked(path: string, holder: string | undefined): PagelogError {

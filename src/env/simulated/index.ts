@@ -1,6 +1,10 @@
-/** env/simulated: a disk that lies, a clock that stands still, chance from a seed. */
+/** env/simulated: a disk that lies, clocks and a network that obey a seed, and whole machines made of them. */
 export type { Fault, FaultMatch, Hold, InjectedFault } from './faults.ts'
+export type { LinkSettings } from './links.ts'
 export { LyingDisk, type LyingDiskOptions, lyingDisk } from './lying-disk.ts'
 export type { DiskOperation, LoggedOperation, OperationLog } from './operation-log.ts'
+export { type Actor, Scheduler } from './scheduler.ts'
 export { SeededRandom } from './seeded-random.ts'
+export { SimulatedMachine, type SimulatedMachineOptions } from './simulated-machine.ts'
+export { SimulatedNetwork, type SimulatedNetworkOptions } from './simulated-network.ts'
 export { VirtualClock } from './virtual-clock.ts'

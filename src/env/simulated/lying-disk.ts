@@ -13,7 +13,7 @@
  */
 import { hasCode, PagelogError } from '../../base/index.ts'
 import type { Clock } from '../clock.ts'
-import type { Disk, File, FileLock, FileStatus, OpenMode } from '../disk.ts'
+import type { Disk, File, FileLock, FileStatus, NameSync, OpenMode } from '../disk.ts'
 import { DirectoryNode, parentOf } from '../memory/directory-tree.ts'
 import { ErrnoError } from '../memory/errno.ts'
 import { notFound } from '../memory/memory-disk.ts'
@@ -163,7 +163,7 @@ class MountedDisk implements Disk {
     return this.#look('read', path, () => this.#fileAt(path)?.content.slice())
   }
 
-  async replaceFile(path: string, content: Uint8Array): Promise<void> {
+  async replaceFile(path: string, content: Uint8Array, names: NameSync = 'synced'): Promise<void> {
     const temporary = `${path}.tmp`
     try {
       const file = await this.open(temporary, 'write')
@@ -179,7 +179,7 @@ class MountedDisk implements Disk {
       await this.unlink(temporary).catch(() => undefined)
       throw error
     }
-    await this.syncDirectory(parentOf(path))
+    if (names === 'synced') await this.syncDirectory(parentOf(path))
   }
 
   status(path: string): Promise<FileStatus | undefined> {

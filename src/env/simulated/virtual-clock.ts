@@ -1,16 +1,17 @@
 /**
  * A clock that stands still until a test moves it: `advance` runs the timers that come due, in the order of their times.
- * `soon` is the real one, a turn of the event loop: only time is virtual.
+ * `soon` is the real one, a turn of the event loop: only time is virtual. For whole processes there is the `Scheduler`.
  */
 import { assert } from '../../base/index.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { nodeClock } from '../node/clock.ts'
+import { EventQueue, type QueuedEvent } from './event-queue.ts'
 
 const START_MS = 1_700_000_000_000
 
-interface Entry {
+interface Entry extends QueuedEvent {
   dueMs: number
-  readonly order: number
+  isCancelled: boolean
   readonly intervalMs: number | undefined
   readonly callback: () => void
 }
@@ -18,8 +19,7 @@ interface Entry {
 export class VirtualClock implements Clock {
   #wallMs: number
   #elapsedMs = 0
-  #order = 0
-  readonly #timers = new Set<Entry>()
+  readonly #timers = new EventQueue<Entry>()
 
   constructor(nowMs = START_MS) {
     this.#wallMs = nowMs
@@ -55,10 +55,14 @@ export class VirtualClock implements Clock {
   advance(ms: number): void {
     assert(ms >= 0, 'time does not go back')
     const endMs = this.#elapsedMs + ms
-    for (let next = this.#earliest(endMs); next !== undefined; next = this.#earliest(endMs)) {
+    for (let next = this.#timers.peek(); next !== undefined && next.dueMs <= endMs; next = this.#timers.peek()) {
       this.#moveTo(next.dueMs)
-      if (next.intervalMs === undefined) this.#timers.delete(next)
-      else next.dueMs += next.intervalMs
+      this.#timers.pop()
+      if (next.intervalMs === undefined) next.isCancelled = true
+      else {
+        next.dueMs += next.intervalMs
+        this.#timers.push(next)
+      }
       next.callback()
     }
     this.#moveTo(endMs)
@@ -71,19 +75,16 @@ export class VirtualClock implements Clock {
 
   #add(delayMs: number, intervalMs: number | undefined, callback: () => void): Timer {
     const dueMs = this.#elapsedMs + Math.max(0, delayMs)
-    const entry: Entry = { dueMs, order: this.#order++, intervalMs, callback }
-    this.#timers.add(entry)
-    return { cancel: () => void this.#timers.delete(entry) }
-  }
-
-  #earliest(endMs: number): Entry | undefined {
-    let found: Entry | undefined
-    for (const entry of this.#timers) {
-      if (entry.dueMs > endMs) continue
-      const isEarlier = found === undefined || entry.dueMs < found.dueMs
-      if (isEarlier || (entry.dueMs === found!.dueMs && entry.order < found!.order)) found = entry
+    const order = this.#timers.nextOrder()
+    const entry: Entry = { dueMs, tie: 0, order, intervalMs, callback, isCancelled: false }
+    this.#timers.push(entry)
+    return {
+      cancel: () => {
+        if (entry.isCancelled) return
+        entry.isCancelled = true
+        this.#timers.noteCancelled()
+      },
     }
-    return found
   }
 
   #moveTo(elapsedMs: number): void {

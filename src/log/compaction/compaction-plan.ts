@@ -27,7 +27,8 @@ export async function planCompaction(state: LogState): Promise<CompactionPlan> {
   const { minCompactionLagMs } = context.settings
   const firstDirtyOffset = Math.max(state.firstDirtyOffset, state.logStartOffset)
   const nowMs = context.clock.nowMs()
-  const limit = Math.min(state.recoveryPoint, state.producers.firstUnstableOffset ?? Number.POSITIVE_INFINITY)
+  const unstable = state.producers.firstUnstableOffset ?? Number.POSITIVE_INFINITY
+  const limit = Math.min(state.recoveryPoint, state.highWatermark, unstable)
   let endOffset = segments.first.baseOffset
   let cleanBytes = 0
   let dirtyBytes = 0

@@ -3,6 +3,7 @@
  * 4 isolation level · 5 log start offset · 7 sessions (KIP-227) · 9 leader epoch · 10 zstd · 11 rack, preferred read
  * replica (KIP-392) · 12 flexible, epoch of the last batch held (KIP-595) · 13 topics by id · 14 error 109 · 15 replica
  * state as a tag (KIP-903) · 16 endpoints of new leaders · 17 directory id of the follower · 18 its high watermark (KIP-1166).
+ * appendedOffset is our own, between our brokers: what a follower has written of what it has fetched. Others skip the tag.
  */
 import { api, type RequestOf, type ResponseOf } from '../api.ts'
 import { arrayOf, struct } from '../schema.ts'
@@ -31,6 +32,7 @@ export const Fetch = api(
         partitionMaxBytes: 'int32',
         replicaDirectoryId: 'uuid @17+ #0',
         highWatermark: 'int64 @18+ #1 =9223372036854775807',
+        appendedOffset: 'int64 @18+ #10000 =-1',
       }),
     }),
     forgottenTopicsData: arrayOf({ topic: 'string @0-12', topicId: 'uuid @13+', partitions: 'int32[]' }, '@7+'),

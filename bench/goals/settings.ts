@@ -1,6 +1,6 @@
 /** The settings of benchmarks §3, the same in every part. */
-import { POOL_BYTES } from '../../drivers/payloads.ts'
-import type { BenchSettings, TestId } from '../../result.ts'
+import { POOL_BYTES } from '../drivers/payloads.ts'
+import type { BenchSettings, TestId } from '../result.ts'
 
 export function goalSettings(test: TestId, runs: number, against: string | null): BenchSettings {
   return {

@@ -1,0 +1,104 @@
+/** One seed from the start of a cluster to the verdict over it. */
+import type { ReplicationRules } from '../../src/replication/index.ts'
+import { SECOND, SimulatedCluster } from './cluster.ts'
+import { Nemesis } from './nemesis.ts'
+
+const FAULTS = 12
+const LINES_MAX = 20_000
+const SHOWN_VIOLATIONS = 5
+
+export interface Outcome {
+  /** The same for the same seed. */
+  readonly trace: string
+  readonly acknowledged: number
+}
+
+export interface RunOptions {
+  readonly faults?: number
+  /** What the brokers log is printed when something is wrong. */
+  readonly isTold?: boolean
+  readonly rules?: ReplicationRules
+}
+
+/** Throws what is wrong, with the seed. */
+export async function runSeed(
+  seed: number,
+  { faults = FAULTS, isTold = false, rules }: RunOptions = {},
+): Promise<Outcome> {
+  const lines: string[] = []
+  const log = (line: string): void => {
+    lines.push(line)
+    if (lines.length > LINES_MAX) lines.shift()
+  }
+  let cluster: SimulatedCluster | undefined
+  try {
+    const minInsyncReplicas = minInsyncReplicasOf(seed)
+    cluster = await SimulatedCluster.start({
+      seed,
+      minInsyncReplicas,
+      lostAnswers: 0.01,
+      lateChanges: 0.02,
+      ...(isTold ? { log } : {}),
+      ...(rules ? { rules } : {}),
+    })
+    return await live(cluster, new Nemesis(cluster, minInsyncReplicas), faults)
+  } catch (error) {
+    if (isTold) console.log(lines.join('\n'))
+    const place = cluster === undefined ? '' : `\nat ${cluster.scheduler.elapsedMs.toFixed(1)} ms:\n${cluster.state}`
+    const text = error instanceof Error ? (isTold ? error.stack : error.message) : String(error)
+    throw new Error(`seed ${seed}: ${text}${place}`, { cause: error })
+  }
+}
+
+async function live(cluster: SimulatedCluster, nemesis: Nemesis, faults: number): Promise<Outcome> {
+  const { scheduler, load, history } = cluster
+  cluster.begin()
+  await scheduler.run(2 * SECOND)
+  await nemesis.torment(faults)
+  cluster.heal()
+  await scheduler.run(10 * SECOND)
+  load.stopSending()
+  if (!(await scheduler.runUntil(() => cluster.isConverged, 150 * SECOND))) throw new Error('it does not converge')
+  const violations = await cluster.verdict()
+  if (violations.length > 0) {
+    const shown = violations
+      .slice(0, SHOWN_VIOLATIONS)
+      .map(({ verdict, partition, text }) => `${verdict} in ${partition}: ${text}`)
+    throw new Error(`${violations.length} violations:\n${shown.join('\n')}`)
+  }
+  const outcome = { trace: `${scheduler.trace.events} ${scheduler.trace.hash}`, acknowledged: history.acknowledged }
+  await cluster.close()
+  return outcome
+}
+
+/** Every fourth cluster lets a leader acknowledge alone. */
+function minInsyncReplicasOf(seed: number): number {
+  return seed % 4 === 3 ? 1 : 2
+}
+
+/** Runs the seeds `from` to `from + count - 1`, and throws when some fail: each with what is wrong. */
+export async function runSeeds(from: number, count: number, options: RunOptions = {}): Promise<void> {
+  const failures: string[] = []
+  for (let seed = from; seed < from + count; seed++) {
+    try {
+      const { acknowledged } = await runSeed(seed, options)
+      if (acknowledged === 0) failures.push(`seed ${seed}: nothing was acknowledged`)
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error)
+      console.log(text)
+      failures.push(text)
+    }
+  }
+  if (failures.length > 0) throw new Error(failures.join('\n\n'))
+}
+
+/** Runs each of the seeds twice. Throws when one went two ways, or two went the same. */
+export async function expectSameTraces(from: number, count: number): Promise<void> {
+  const traces = new Set<string>()
+  for (let seed = from; seed < from + count; seed++) {
+    const [one, again] = [await runSeed(seed), await runSeed(seed)]
+    if (one.trace !== again.trace) throw new Error(`seed ${seed} went two ways: ${one.trace}, then ${again.trace}`)
+    traces.add(one.trace)
+  }
+  if (traces.size < count) throw new Error(`${count} seeds went ${traces.size} ways`)
+}
