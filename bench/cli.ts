@@ -5,12 +5,21 @@ import { formatSeconds, Progress } from './measure/progress.ts'
 import { type CommandLine, readCommandLine, USAGE, UsageError } from './options.ts'
 import { abortOnSignals } from './process/signals.ts'
 import { writeOutputs } from './report/outputs.ts'
+import { resultFolder, writeTables } from './report/result-files.ts'
+import { benchMarkdown, benchRows } from './report/rows.ts'
 import { formatTable } from './report/table.ts'
 
 /** Exit status: 0 when all was measured, 1 when something failed or was cut short, 2 for a wrong command line. */
 export async function main(argv: readonly string[]): Promise<number> {
-  // Its own measurements, its own options.
-  if (argv[0] === 'compression') return (await import('./compression/command.ts')).compressionCommand(argv.slice(1))
+  const rate = netnsRate(argv)
+  if (rate !== undefined) {
+    const { hubHere } = await import('./netns/namespaces.ts')
+    const { endWithOuter, runInHub } = await import('./netns/in-hub.ts')
+    if (hubHere() === undefined) return await refusing(() => runInHub(rate, argv))
+    endWithOuter()
+  }
+  const other = await otherCommand(argv[0])
+  if (other !== undefined) return other(argv.slice(1))
   let commandLine: CommandLine | undefined
   try {
     commandLine = readCommandLine(argv)
@@ -24,6 +33,44 @@ export async function main(argv: readonly string[]): Promise<number> {
     return 0
   }
   return measure(commandLine, argv)
+}
+
+/** undefined where everything is to be on loopback. */
+function netnsRate(argv: readonly string[]): string | undefined {
+  const at = argv.findIndex((word) => word === '--netns' || word.startsWith('--netns='))
+  if (at < 0 || argv.includes('--help')) return undefined
+  return argv[at]!.includes('=') ? argv[at]!.slice('--netns='.length) : (argv[at + 1] ?? '')
+}
+
+async function refusing(work: () => Promise<number>): Promise<number> {
+  try {
+    return await work()
+  } catch (error) {
+    process.stderr.write(`pagelog bench: ${(error as Error).message}\n`)
+    return error instanceof UsageError ? 2 : 1
+  }
+}
+
+type Command = (argv: readonly string[]) => Promise<number>
+
+/** What has its own measurements and options; imported only when asked for. */
+async function otherCommand(name: string | undefined): Promise<Command | undefined> {
+  switch (name) {
+    case 'compression':
+      return (await import('./compression/command.ts')).compressionCommand
+    case 'load':
+      return (await import('./load/command.ts')).loadCommand
+    case 'find-max':
+      return (await import('./load/command.ts')).findMaxCommand
+    case 'linkedin-2014':
+      return (await import('./linkedin/command.ts')).linkedinCommand
+    case 'compare':
+      return (await import('./compare/command.ts')).compareCommand
+    case 'matrix':
+      return (await import('./matrix/command.ts')).matrixCommand
+    default:
+      return undefined
+  }
 }
 
 async function measure(commandLine: CommandLine, argv: readonly string[]): Promise<number> {
@@ -47,6 +94,8 @@ async function measure(commandLine: CommandLine, argv: readonly string[]): Promi
     // Charts take a while to load: only now.
     const { renderReport } = await import('./report/html.ts')
     const places = writeOutputs(commandLine, result, await renderReport(result))
+    const folder = resultFolder(commandLine.out, result.startedAt)
+    places.push(...writeTables(folder, benchRows(result), benchMarkdown(result)))
     for (const place of places) report.write(`${place}\n`)
     report.write(`${formatSeconds((performance.now() - startedMs) / 1000)} in all\n`)
     return result.complete ? 0 : 1

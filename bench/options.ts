@@ -7,7 +7,12 @@ import { allTests, type TestId } from './result.ts'
 export const USAGE = `pagelog bench [options]
 
 Measures pagelog's broker with pagelog's client, each in a process of its own, beside probes of what this machine can do.
+The ten tests of 2014, with the settings of then and of today: pagelog bench linkedin-2014 --help
 Codecs, and producers that compress: pagelog bench compression --help
+A load at a rate, latency from the intended sending: pagelog bench load --help
+The highest rate that keeps a latency: pagelog bench find-max --help
+Every combination of settings (acks, batch, linger, codec, …): pagelog bench matrix --help
+Two results, and whether they differ by more than noise: pagelog bench compare --help
 
   --tests A,B        of ${allTests.join(', ')}  (all)
   --against kafka    Apache Kafka beside it in the same run: with its own perf tools, and with our client (needs Java, Maven)
@@ -23,6 +28,7 @@ Codecs, and producers that compress: pagelog bench compression --help
   --acks 0|1|all     producer's acks                                              (1)
   --partitions N     partitions of the topic                                      (6)
   --seed N           of the random values                                         (1)
+  --netns RATE       brokers and clients in network namespaces with links of 1gbit, 100mbit, … (root only)
   --data-dir D       where brokers keep their data while it runs     (system's temp)
   --out DIR          folder for result.json and report.html   (tmp/bench/<time>)
   --json FILE        the JSON here instead; - for standard output
@@ -100,6 +106,8 @@ function parse(argv: readonly string[]) {
         partitions: text,
         seed: text,
         'data-dir': text,
+        // See netns/: the command runs again inside, where every process has a place.
+        netns: text,
         out: text,
         json: text,
         html: text,
@@ -116,7 +124,7 @@ function defaultRecords(valueBytes: number): number {
   return Math.max(1000, Math.min(10_000_000, Math.round(1e9 / valueBytes)))
 }
 
-function number(
+export function number(
   text: string | undefined,
   name: string,
   otherwise: number,
@@ -133,7 +141,7 @@ function number(
   return value
 }
 
-function acks(text: string | undefined): number {
+export function acks(text: string | undefined): number {
   if (text === undefined || text === '1') return 1
   if (text === '0') return 0
   if (text === 'all' || text === '-1') return -1

@@ -1,7 +1,10 @@
 /** The harness's end of a driver process. */
+import { placementHere } from '../netns/namespaces.ts'
 import { Child } from '../process/children.ts'
 import { builtFile } from '../process/package-root.ts'
 import type { DriverResult, DriverSpec, FromDriver, ToDriver } from './protocol.ts'
+
+let clients = 0
 
 export class DriverProcess {
   /** In the result: numbered where there are several of a kind. */
@@ -16,7 +19,9 @@ export class DriverProcess {
     const kind = spec.kind === 'end-to-end' ? 'producer and consumer' : spec.kind
     this.role = number === undefined ? kind : `${kind} ${number}`
     const args = [builtFile('bench/drivers/main.ts'), JSON.stringify(spec)]
-    const child = new Child(`the ${this.role}`, { command: process.execPath, args, ipc: true })
+    // Each in a namespace of its own where there are any.
+    const started = placementHere().client(clients++).wrap(process.execPath, args)
+    const child = new Child(`the ${this.role}`, { ...started, ipc: true })
     this.#child = child
     const messages = new Map<string, (message: FromDriver) => void>()
     const failure = child.failure()

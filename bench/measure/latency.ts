@@ -30,9 +30,10 @@ export class LatencyRecorder {
   })
 
   /** A fraction of a microsecond counts as a whole one: never better than it was. */
-  record(milliseconds: number): void {
+  record(milliseconds: number, count = 1): void {
     const microseconds = Math.min(MICROSECONDS_MAX, Math.max(1, Math.ceil(milliseconds * 1000)))
-    this.#histogram.recordValue(microseconds)
+    if (count === 1) this.#histogram.recordValue(microseconds)
+    else this.#histogram.recordValueWithCount(microseconds, count)
   }
 
   get count(): number {

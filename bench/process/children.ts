@@ -60,6 +60,8 @@ export class Child {
     this.process.stdin?.on('error', () => {})
     this.process.stdin?.end(options.input)
     const log = options.logFile === undefined ? undefined : createWriteStream(options.logFile, { flags: 'a' })
+    // A disk that is full ends the log, not us: what the child says last is kept in memory all the same.
+    log?.on('error', () => {})
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream?.setEncoding('utf8')
       stream?.on('data', (text: string) => {

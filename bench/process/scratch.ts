@@ -4,6 +4,8 @@
  */
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { sweepNamespaces } from '../netns/namespaces.ts'
+import { startTimeOf } from './start-time.ts'
 
 const PREFIX = 'pagelog-bench-'
 const CHILDREN = 'children'
@@ -20,6 +22,7 @@ export interface Scratch {
 export function makeScratch(parent: string): Scratch {
   mkdirSync(parent, { recursive: true })
   sweepLeftovers(parent)
+  sweepNamespaces()
   let path = join(parent, `${PREFIX}${process.pid}-0`)
   for (let n = 1; existsSync(path); n++) path = join(parent, `${PREFIX}${process.pid}-${n}`)
   mkdirSync(path)
@@ -52,15 +55,5 @@ export function sweepLeftovers(parent: string): void {
       process.kill(Number(pid), 'SIGKILL')
     }
     rmSync(directory, { recursive: true, force: true })
-  }
-}
-
-/** Field 22 of /proc/<pid>/stat: with the id it names one process for as long as the machine runs. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19]
-  } catch {
-    return undefined
   }
 }

@@ -1,6 +1,7 @@
 /** pagelog's broker as users start it: `bin/pagelog.cjs broker`, with an IPC channel over which its metrics are asked. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { placementHere } from '../netns/namespaces.ts'
 import { Child } from '../process/children.ts'
 import { packageRoot } from '../process/package-root.ts'
 import { loopDelayOf } from './broker-metrics.ts'
@@ -24,8 +25,9 @@ export async function startPagelog(options: PagelogOptions): Promise<Target> {
   if ((options.brokers ?? 1) > 1) return (await PagelogCluster.start(options)).target
   const [port] = (await freePorts(1)) as [number]
   const target = launchPagelog(options, port)
+  const host = (options.place ?? placementHere().broker(0)).host
   try {
-    await Promise.race([waitForPort(port, START_MS_MAX, options.signal), target.failure])
+    await Promise.race([waitForPort(port, START_MS_MAX, options.signal, host), target.failure])
   } catch (error) {
     await target.close()
     throw error
@@ -39,15 +41,15 @@ export function launchPagelog(options: PagelogOptions, port: number): Target {
   mkdirSync(dataDirectory, { recursive: true })
   const settings = settingsOf(options)
   const overrides = Object.entries(settings).flatMap(([name, value]) => ['--override', `${name}=${value}`])
+  const { host, wrap } = options.place ?? placementHere().broker(0)
   const child = new Child('the pagelog broker', {
-    command: options.node ?? process.execPath,
-    args: [
+    ...wrap(options.node ?? process.execPath, [
       ...(options.runtimeFlags ?? []),
       join(packageRoot, 'bin/pagelog.cjs'),
       'broker',
-      ...['--host', '127.0.0.1', '--port', String(port), '--data-dir', dataDirectory],
+      ...['--host', host, '--port', String(port), '--data-dir', dataDirectory],
       ...overrides,
-    ],
+    ]),
     cwd: options.directory,
     ipc: true,
     logFile: join(options.directory, 'broker.log'),
@@ -57,7 +59,7 @@ export function launchPagelog(options: PagelogOptions, port: number): Target {
   failure.catch(() => {})
   return {
     name: 'pagelog',
-    bootstrap: `127.0.0.1:${port}`,
+    bootstrap: `${host}:${port}`,
     pid: child.pid,
     dataDirectory,
     brokers: [{ pid: child.pid, dataDirectory }],

@@ -18,11 +18,16 @@ export async function freePorts(count: number): Promise<number[]> {
 }
 
 /** Resolves once somebody accepts connections there. Rejects after `timeoutMs`. */
-export async function waitForPort(port: number, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+export async function waitForPort(
+  port: number,
+  timeoutMs: number,
+  signal?: AbortSignal,
+  host = '127.0.0.1',
+): Promise<void> {
   const deadline = performance.now() + timeoutMs
-  while (!(await accepts(port))) {
+  while (!(await accepts(port, host))) {
     signal?.throwIfAborted()
-    if (performance.now() > deadline) throw new Error(`nothing listens on 127.0.0.1:${port} after ${timeoutMs} ms`)
+    if (performance.now() > deadline) throw new Error(`nothing listens on ${host}:${port} after ${timeoutMs} ms`)
     await sleep(5)
   }
 }
@@ -47,9 +52,9 @@ export async function waitForBrokers(
   }
 }
 
-function accepts(port: number): Promise<boolean> {
+function accepts(port: number, host: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = connect(port, host)
     socket.once('connect', () => {
       socket.destroy()
       resolve(true)

@@ -25,7 +25,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   supervisor: ['base', 'env', 'metadata'],
   client: ['base', 'native', 'env', 'record', 'protocol', 'net'],
   testing: ['base', 'env', 'broker', 'client'],
-  bench: ['base', 'client', 'supervisor', 'native', 'env', 'log', 'record'],
+  bench: ['base', 'client', 'supervisor', 'native', 'env', 'log', 'record', 'protocol', 'net'],
   cli: [...lower, 'broker', 'client', 'supervisor', 'testing', 'bench'],
 }
 

@@ -1,0 +1,108 @@
+/**
+ * `pagelog bench compare before.json after.json`. Exit status: 0, 1 when a rule of --fail-if is broken or nothing could be
+ * compared, 2 for a wrong command line.
+ */
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { formatMs, formatRate } from '../measure/progress.ts'
+import { UsageError } from '../options.ts'
+import { alignColumns } from '../report/table.ts'
+import { type ComparedLine, type Comparison, compare } from './compare.ts'
+import type { AnyResult } from './measures.ts'
+import { parseRules } from './rules.ts'
+
+const USAGE = `pagelog bench compare BEFORE.json AFTER.json [--fail-if RULES] [--json]
+
+What changed between two results, and whether it is more than the noise that their repeated runs show.
+
+  --fail-if RULES   p99>+10%  or  rate<-5%,p50>+20% : status 1 when a change is beyond the bound and beyond the noise
+  --json            the comparison as JSON on standard output instead of the table
+`
+
+export async function compareCommand(argv: readonly string[]): Promise<number> {
+  try {
+    const { values, positionals } = parsed(argv)
+    if (values.help === true) {
+      process.stdout.write(USAGE)
+      return 0
+    }
+    const [before, after, ...rest] = positionals
+    if (before === undefined || after === undefined || rest.length > 0) throw new UsageError('two results')
+    const rules = values['fail-if'] === undefined ? [] : parseRules(values['fail-if'])
+    const comparison = compare(readResult(before), readResult(after), rules)
+    const text = values.json === true ? JSON.stringify(comparison, null, 1) : formatComparison(comparison)
+    process.stdout.write(`${text}\n`)
+    if (comparison.lines.length === 0) {
+      process.stderr.write('pagelog bench compare: the two have nothing in common\n')
+      return 1
+    }
+    return comparison.failed.length === 0 ? 0 : 1
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    process.stderr.write(`pagelog bench compare: ${error.message}\n\n${USAGE}`)
+    return 2
+  }
+}
+
+function parsed(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: { 'fail-if': { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+const KINDS = ['load', 'find-max', 'matrix']
+
+/** Throws UsageError: not there, no JSON, no result. */
+export function readResult(path: string): AnyResult {
+  let result: { kind?: string; schemaVersion?: unknown; results?: unknown }
+  try {
+    result = JSON.parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw new UsageError(`${path}: ${(error as Error).message}`)
+  }
+  const isTests = result?.kind === undefined && Array.isArray(result?.results)
+  if (result?.schemaVersion !== 1 || !(isTests || KINDS.includes(result.kind ?? ''))) {
+    throw new UsageError(`${path}: no result of a run that can be compared`)
+  }
+  return result as AnyResult
+}
+
+export function formatComparison(comparison: Comparison): string {
+  const rows = comparison.lines.map((line) => [
+    line.what,
+    line.measure,
+    value(line, line.before),
+    value(line, line.after),
+    percent(line.change),
+    line.band === null ? 'not known' : `± ${(line.band * 100).toFixed(1)} %`,
+    line.verdict === 'unknown' ? '?' : line.verdict,
+    line.runs.join(' + '),
+  ])
+  const heads = ['', '', 'before', 'after', 'change', 'noise', '', 'runs']
+  return [
+    ...alignColumns([heads, ...rows]),
+    '',
+    ...comparison.notes.map((note) => `note: ${note}`),
+    ...comparison.missing,
+    ...(comparison.lines.some(({ band }) => band === null)
+      ? ['?: noise can be told only from repeated runs (--runs 3 or more)']
+      : []),
+    ...comparison.failed.map(
+      ({ what, measure, rule, change }) => `FAILED ${rule}: ${what}, ${measure} ${percent(change)}`,
+    ),
+  ].join('\n')
+}
+
+function value({ measure }: ComparedLine, number: number): string {
+  return measure === 'rate' ? `${formatRate(number)} rec/s` : formatMs(number)
+}
+
+function percent(share: number): string {
+  return `${share >= 0 ? '+' : '−'}${Math.abs(share * 100).toFixed(1)} %`
+}

@@ -1,0 +1,42 @@
+/** The shape of a repetition of the tests of 2014; `suite.schema.json` has the published form. */
+import type { BenchResult, ResultFacts } from '../result.ts'
+
+export interface LinkedinColumn {
+  readonly name: '2014' | 'today'
+  /** `batch.size 8196, linger.ms 0`. */
+  readonly settings: string
+  /** Broker and client. */
+  readonly target: string
+  readonly recordsPerSecond: number | null
+  readonly low: number | null
+  readonly high: number | null
+  readonly mebibytesPerSecond: number | null
+  readonly p50: number | null
+  readonly p99: number | null
+  readonly p999: number | null
+  readonly error: string | null
+}
+
+export interface LinkedinTest {
+  readonly id: string
+  readonly title: string
+  readonly published: {
+    readonly recordsPerSecond: number | null
+    readonly mebibytesPerSecond: number | null
+    readonly latencyMs: { readonly p50: number; readonly p99: number; readonly p999: number } | null
+    readonly note: string | null
+  }
+  readonly columns: readonly LinkedinColumn[]
+}
+
+export interface LinkedinResult extends ResultFacts {
+  readonly kind: 'linkedin-2014'
+  readonly schemaVersion: 1
+  readonly quick: boolean
+  readonly tests: readonly LinkedinTest[]
+  /** Of the ten, those that were not measured. */
+  readonly missing: readonly string[]
+  readonly hardware2014: string
+  /** All of what was measured, in the shape of the tests. */
+  readonly results: readonly BenchResult[]
+}

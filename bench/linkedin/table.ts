@@ -1,0 +1,96 @@
+/** 2014 beside now, as rows: for a terminal, Markdown, CSV, and a page. */
+import { formatMs, formatRate } from '../measure/progress.ts'
+import { escapeHtml as h, page } from '../report/page.ts'
+import { alignColumns } from '../report/table.ts'
+import type { Cell } from '../report/text-files.ts'
+import type { LinkedinColumn, LinkedinResult, LinkedinTest } from './result.ts'
+
+/** Median, or for latencies p50, p99, p99.9. */
+function figure(test: LinkedinTest, column: LinkedinColumn): string {
+  if (column.recordsPerSecond === null) {
+    return column.error === null ? 'not measured' : `failed: ${column.error.split('\n')[0]}`
+  }
+  if (test.published.latencyMs !== null) return latency(column)
+  return `${formatRate(column.recordsPerSecond)} rec/s, ${(column.mebibytesPerSecond ?? 0).toFixed(1)} MiB/s`
+}
+
+function latency({ p50, p99, p999 }: { p50: number | null; p99: number | null; p999: number | null }): string {
+  return [p50, p99, p999].map((one) => (one === null ? '?' : formatMs(one))).join(' / ')
+}
+
+function publishedText({ published }: LinkedinTest): string {
+  if (published.latencyMs !== null) return latency(published.latencyMs)
+  if (published.recordsPerSecond === null) return published.note ?? ''
+  return `${formatRate(published.recordsPerSecond)} rec/s, ${published.mebibytesPerSecond?.toFixed(1)} MiB/s`
+}
+
+/** A row for each test, size and broker: 2014's figures, ours with the settings of 2014, ours with today's. */
+export function linkedinRows(result: LinkedinResult): string[][] {
+  const rows = result.tests.flatMap((test) => {
+    const kinds = [...new Set(test.columns.map(({ target, settings }) => `${target}\n${sizeOf(test, settings)}`))]
+    return kinds.map((kind) => {
+      const [target = '', size = ''] = kind.split('\n')
+      const of = (name: LinkedinColumn['name']) => {
+        const found = test.columns.find(
+          (one) => one.name === name && one.target === target && sizeOf(test, one.settings) === size,
+        )
+        return found === undefined ? '' : figure(test, found)
+      }
+      return [size === '' ? test.id : `${test.id}, ${size}`, target, publishedText(test), of('2014'), of('today')]
+    })
+  })
+  return [['test', 'broker and client', 'published in 2014', 'settings of 2014', 'settings of today'], ...rows]
+}
+
+function sizeOf(test: LinkedinTest, settings: string): string {
+  return test.id === 'message-size' ? (settings.split(',')[0] ?? '') : ''
+}
+
+export function formatLinkedin(result: LinkedinResult): string {
+  const { machine } = result
+  return [
+    ...alignColumns(linkedinRows(result)),
+    '',
+    'end-to-end: p50 / p99 / p99.9',
+    ...(result.missing.length === 0 ? [] : [`not measured: ${result.missing.join(', ')}`]),
+    `2014: ${result.hardware2014}`,
+    `now: ${result.complete ? '' : 'INCOMPLETE. '}${result.orientation ? 'For orientation only (one short run each). ' : ''}` +
+      `${machine.cores} × ${machine.cpu}, ${machine.fileSystem}, ${machine.kernel}, node ${machine.node}, all on one machine`,
+  ].join('\n')
+}
+
+/** Numbers without units, a row for each measurement. */
+export function linkedinCsv(result: LinkedinResult): Cell[][] {
+  const head = [
+    ...['test', 'column', 'target', 'settings', 'records/s', 'low', 'high', 'MiB/s', 'p50 ms', 'p99 ms', 'p99.9 ms'],
+    ...['2014 records/s', '2014 MiB/s', 'error'],
+  ]
+  const rows = result.tests.flatMap(({ id, published, columns }) =>
+    columns.map((one) => [
+      ...[id, one.name, one.target, one.settings, one.recordsPerSecond, one.low, one.high, one.mebibytesPerSecond],
+      ...[one.p50, one.p99, one.p999, published.recordsPerSecond, published.mebibytesPerSecond, one.error],
+    ]),
+  )
+  return [head, ...rows]
+}
+
+export async function renderLinkedin(result: LinkedinResult): Promise<string> {
+  const { linkedinChart } = await import('./chart.ts')
+  const [heads = [], ...rows] = linkedinRows(result)
+  const cells = (row: readonly string[], tag: string) => row.map((cell) => `<${tag}>${h(cell)}</${tag}>`).join('')
+  const chart = linkedinChart(result)
+  const lines = formatLinkedin(result).split('\n')
+  const notes = lines.slice(lines.indexOf('') + 1)
+  return page(
+    `The tests of 2014, ${result.startedAt.slice(0, 10)}`,
+    `<header>
+<p class="kicker">pagelog ${h(result.version)} · ${h(result.startedAt.slice(0, 16).replace('T', ' '))} UTC</p>
+<h1>The Kafka benchmarks of 2014, then and now</h1>
+${result.orientation ? '<p class="notice">One short run of each: for orientation.</p>' : ''}
+${result.complete ? '' : '<p class="notice">Incomplete.</p>'}
+</header>
+${chart === undefined ? '' : `<section><h2>Records a second</h2><figure>${chart}<figcaption>Medians; what was published in 2014 beside them.</figcaption></figure></section>`}
+<section><h2>All</h2><div class="scroll"><table><thead><tr>${cells(heads, 'th')}</tr></thead><tbody>${rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('\n')}</tbody></table></div></section>
+<section><h2>How it was measured</h2>${notes.map((line) => `<p class="faint">${h(line)}</p>`).join('')}<pre>${h(result.command)}</pre></section>`,
+  )
+}
