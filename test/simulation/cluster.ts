@@ -2,7 +2,7 @@
  * Three brokers, the metadata store and clients in one process, on a simulated network, in virtual time, each broker on
  * a lying disk. A seed decides everything.
  */
-import type { Logger } from '../../src/base/index.ts'
+import { ErrorCode, type Logger, PagelogError } from '../../src/base/index.ts'
 import { Broker, type BrokerOptions } from '../../src/broker/index.ts'
 import { loadClusterMember } from '../../src/broker/membership.ts'
 import { Admin } from '../../src/client/index.ts'
@@ -122,7 +122,17 @@ export class SimulatedCluster {
       replicationFactor: members.length,
       configs: { 'min.insync.replicas': String(options.minInsyncReplicas ?? 2) },
     }
-    await scheduler.settled(cluster.admin.createTopics([topic]), 30 * SECOND, 'making the topic')
+    const make = () => scheduler.settled(cluster.admin.createTopics([topic]), 30 * SECOND, 'making the topic')
+    try {
+      await make()
+    } catch (error) {
+      // Whoever was asked has not heard of all brokers yet.
+      if (!(error instanceof PagelogError) || error.kafkaCode !== ErrorCode.INVALID_REPLICATION_FACTOR) throw error
+      const hears = (): boolean =>
+        members.every(({ broker }) => broker?.membership.image.brokers.size === members.length)
+      if (!(await scheduler.runUntil(hears, 30 * SECOND))) throw error
+      await make()
+    }
     return cluster
   }
 
