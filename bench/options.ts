@@ -1,5 +1,5 @@
 /** The command line of `pagelog bench`: what may be said, what it means when nothing is said, what is refused. */
-import { parseArgs } from 'node:util'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
 import type { AskedSettings } from './bench.ts'
 import { POOL_BYTES } from './drivers/payloads.ts'
 import { allTests, type TestId } from './result.ts'
@@ -47,6 +47,15 @@ export interface CommandLine {
 
 export class UsageError extends Error {}
 
+/** `parseArgs`, whose complaints are for people. Throws UsageError. */
+export function parseOptions<Config extends ParseArgsConfig>(config: Config): ReturnType<typeof parseArgs<Config>> {
+  try {
+    return parseArgs(config)
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
 /** undefined: help was asked for. Throws UsageError. */
 export function readCommandLine(argv: readonly string[]): CommandLine | undefined {
   const { values, positionals } = parse(argv)
@@ -86,37 +95,33 @@ export function readCommandLine(argv: readonly string[]): CommandLine | undefine
 function parse(argv: readonly string[]) {
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
-  try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        tests: text,
-        against: text,
-        quick: flag,
-        runs: text,
-        records: text,
-        seconds: text,
-        'warm-up': text,
-        'latency-records': text,
-        size: text,
-        batch: text,
-        linger: text,
-        acks: text,
-        partitions: text,
-        seed: text,
-        'data-dir': text,
-        // See netns/: the command runs again inside, where every process has a place.
-        netns: text,
-        out: text,
-        json: text,
-        html: text,
-        help: { ...flag, short: 'h' },
-      },
-    })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
+  return parseOptions({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      tests: text,
+      against: text,
+      quick: flag,
+      runs: text,
+      records: text,
+      seconds: text,
+      'warm-up': text,
+      'latency-records': text,
+      size: text,
+      batch: text,
+      linger: text,
+      acks: text,
+      partitions: text,
+      seed: text,
+      'data-dir': text,
+      // See netns/: the command runs again inside, where every process has a place.
+      netns: text,
+      out: text,
+      json: text,
+      html: text,
+      help: { ...flag, short: 'h' },
+    },
+  })
 }
 
 /** Ten million of the small ones, a gigabyte of the large ones. */

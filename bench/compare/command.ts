@@ -3,9 +3,8 @@
  * compared, 2 for a wrong command line.
  */
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { formatMs, formatRate } from '../measure/progress.ts'
-import { UsageError } from '../options.ts'
+import { parseOptions, UsageError } from '../options.ts'
 import { alignColumns } from '../report/table.ts'
 import { type ComparedLine, type Comparison, compare } from './compare.ts'
 import type { AnyResult } from './measures.ts'
@@ -45,15 +44,11 @@ export async function compareCommand(argv: readonly string[]): Promise<number> {
 }
 
 function parsed(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: { 'fail-if': { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
-    })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
+  return parseOptions({
+    args: [...argv],
+    allowPositionals: true,
+    options: { 'fail-if': { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+  })
 }
 
 const KINDS = ['load', 'find-max', 'matrix']

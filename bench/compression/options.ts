@@ -1,6 +1,5 @@
 /** The command line of `pagelog bench compression`. */
-import { parseArgs } from 'node:util'
-import { UsageError } from '../options.ts'
+import { parseOptions, UsageError } from '../options.ts'
 import { producerClients } from './clients.ts'
 import { payloadKinds } from './payloads.ts'
 import { type CompressionSettings, codecs } from './result.ts'
@@ -45,13 +44,8 @@ export function readCompressionLine(argv: readonly string[]): CompressionCommand
   const names = ['codecs', 'levels', 'payloads', 'batches', 'workers', 'clients', 'seconds'] as const
   const files = ['data-dir', 'out', 'json', 'html'] as const
   const options = Object.fromEntries([...names, ...files].map((name) => [name, text]))
-  let values: Partial<Record<string, string | boolean>>
-  try {
-    const given = { ...options, full: flag, quick: flag, help: { ...flag, short: 'h' } }
-    values = parseArgs({ args: [...argv], options: given }).values as typeof values
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
+  const given = { ...options, full: flag, quick: flag, help: { ...flag, short: 'h' } }
+  const values: Partial<Record<string, unknown>> = parseOptions({ args: [...argv], options: given }).values
   if (values.help === true) return undefined
   const asked = (name: string) => values[name] as string | undefined
   const full = values.full === true

@@ -1,6 +1,7 @@
 /** The harness's end of a driver process. */
 import { placementHere } from '../netns/namespaces.ts'
 import { Child } from '../process/children.ts'
+import { converse } from '../process/conversation.ts'
 import { builtFile } from '../process/package-root.ts'
 import type { DriverResult, DriverSpec, FromDriver, ToDriver } from './protocol.ts'
 
@@ -23,27 +24,12 @@ export class DriverProcess {
     const started = placementHere().client(clients++).wrap(process.execPath, args)
     const child = new Child(`the ${this.role}`, { ...started, ipc: true })
     this.#child = child
-    const messages = new Map<string, (message: FromDriver) => void>()
-    const failure = child.failure()
-    const reported = new Promise<never>((_, reject) => {
-      messages.set('error', (message) => reject(new Error('message' in message ? message.message : 'failed')))
-    })
-    const said = (type: FromDriver['type']) => {
-      const heard = new Promise<FromDriver>((resolve) => messages.set(type, resolve))
-      // The driver's own words come before its exit code says that it failed.
-      const promise = Promise.race([heard, reported, failure])
-      promise.catch(() => {})
-      return promise
-    }
+    const said = converse<FromDriver>(child, onProgress)
     this.ready = said('ready').then(() => {})
     this.measuring = said('measuring').then(() => {})
     this.measured = said('measured').then(() => {})
     this.result = said('result').then((message) => (message as { result: DriverResult }).result)
     for (const promise of [this.ready, this.measuring, this.measured, this.result]) promise.catch(() => {})
-    child.process.on('message', (message: FromDriver) => {
-      if (message.type === 'progress') onProgress(message.records)
-      else messages.get(message.type)?.(message)
-    })
   }
 
   get pid(): number {

@@ -1,8 +1,7 @@
 /** `pagelog bench linkedin-2014`. Exit status: 0 all measured, 1 incomplete, 2 a wrong command line. */
 import { resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { formatSeconds, Progress } from '../measure/progress.ts'
-import { UsageError } from '../options.ts'
+import { parseOptions, UsageError } from '../options.ts'
 import { abortOnSignals } from '../process/signals.ts'
 import { writeResultFiles } from '../report/result-files.ts'
 import { published } from './published.ts'
@@ -77,10 +76,6 @@ function parsed(argv: readonly string[]) {
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
   const places = { 'data-dir': text, out: text, json: text, netns: text, help: { ...flag, short: 'h' } } as const
-  try {
-    const options = { tests: text, quick: flag, full: flag, against: text, ...places } as const
-    return parseArgs({ args: [...argv], allowPositionals: false, options }).values
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
+  const options = { tests: text, quick: flag, full: flag, against: text, ...places } as const
+  return parseOptions({ args: [...argv], allowPositionals: false, options }).values
 }

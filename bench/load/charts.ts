@@ -1,17 +1,8 @@
 /** Charts of a load: latency by percentile, and over time. */
 import { LatencyRecorder, type LatencySummary } from '../measure/latency.ts'
 import { formatRate } from '../measure/progress.ts'
-import { draw, type Option, type Palette, valueAxis } from '../report/charts.ts'
+import { draw, type Option, type Palette, PERCENTILES, valueAxis } from '../report/charts.ts'
 import type { LoadRun } from './result.ts'
-
-const PERCENTILES = [
-  ['p50', '50'],
-  ['p90', '90'],
-  ['p99', '99'],
-  ['p999', '99.9'],
-  ['p9999', '99.99'],
-  ['max', 'max'],
-] as const
 
 const legend = (palette: Palette) => ({
   top: 0,

@@ -1,6 +1,7 @@
 /** The harness's end of a load's process. */
 import type { Place } from '../netns/placement.ts'
 import { Child } from '../process/children.ts'
+import { converse } from '../process/conversation.ts'
 import { builtFile } from '../process/package-root.ts'
 import type { FromLoadDriver, LoadDriverResult, LoadSpec, ToLoadDriver } from './protocol.ts'
 
@@ -16,25 +17,11 @@ export class LoadDriver<Result extends LoadDriverResult = LoadDriverResult> {
     const started = place.wrap(process.execPath, [builtFile('bench/load/driver.ts'), JSON.stringify(spec)])
     const child = new Child(`the ${role}`, { ...started, ipc: true })
     this.#child = child
-    const hearers = new Map<string, (message: FromLoadDriver) => void>()
-    const failed = new Promise<never>((_, reject) => {
-      hearers.set('error', (message) => reject(new Error('message' in message ? message.message : 'failed')))
-    })
-    const ended = child.failure()
-    const said = (type: FromLoadDriver['type']) => {
-      const heard = new Promise<FromLoadDriver>((resolve) => hearers.set(type, resolve))
-      const promise = Promise.race([heard, failed, ended])
-      promise.catch(() => {})
-      return promise
-    }
+    const said = converse<FromLoadDriver>(child, onProgress)
     this.ready = said('ready').then(() => {})
     this.measuring = said('measuring').then(() => {})
     this.result = said('result').then((message) => (message as { result: LoadDriverResult }).result as Result)
     for (const promise of [this.ready, this.measuring, this.result]) promise.catch(() => {})
-    child.process.on('message', (message: FromLoadDriver) => {
-      if (message.type === 'progress') onProgress(message.records)
-      else hearers.get(message.type)?.(message)
-    })
   }
 
   get pid(): number {

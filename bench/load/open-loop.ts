@@ -6,8 +6,10 @@
  *
  * What has not come back when the drain is over counts with the time it has waited until then, never not at all.
  */
+
 import { LatencyRecorder } from '../measure/latency.ts'
 import type { Arrivals } from './arrivals.ts'
+import type { LoadCounts } from './counts.ts'
 import { IntervalLatency } from './intervals.ts'
 import type { Pace } from './pace.ts'
 
@@ -39,14 +41,7 @@ export interface OpenLoopOptions {
   readonly onMeasuring?: () => void
 }
 
-export interface OpenLoopResult {
-  /** Of the measured phase. */
-  readonly intended: number
-  readonly sent: number
-  readonly acknowledged: number
-  readonly failed: number
-  /** Without an answer when the drain was over, and those that could not even be sent. */
-  readonly unfinished: number
+export interface OpenLoopResult extends LoadCounts {
   /** Over which the answers came: their count by it is the rate, whatever the delay of the first of them. */
   readonly seconds: number
   readonly latency: IntervalLatency

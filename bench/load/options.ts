@@ -1,8 +1,7 @@
 /** The command lines of `pagelog bench load` and `pagelog bench find-max`. */
-import { parseArgs } from 'node:util'
 import type { CodecName } from '../../src/record/index.ts'
 import { codecs } from '../compression/result.ts'
-import { acks, number, UsageError } from '../options.ts'
+import { acks, number, parseOptions, UsageError } from '../options.ts'
 import type { OutputPlaces } from '../report/outputs.ts'
 import { type ArrivalSpec, parseSteps, secondsOf } from './arrivals.ts'
 import { parseKeys } from './keys.ts'
@@ -118,11 +117,7 @@ export interface FindMaxLine extends Places {
 type Values = { readonly [name in keyof typeof commonOptions]?: string | boolean | undefined }
 
 function parsed<Options extends Record<string, typeof text | typeof flag>>(argv: readonly string[], options: Options) {
-  try {
-    return parseArgs({ args: [...argv], options, allowPositionals: false }).values
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
+  return parseOptions({ args: [...argv], options, allowPositionals: false }).values
 }
 
 /** undefined: help was asked for. Throws UsageError. */

@@ -2,9 +2,11 @@
  * What the harness and the processes of a load say to each other over IPC. A driver sets up, says `ready`, waits for
  * `start`, warms up, says `measuring`, and in the end `result`. On `stop` it ends early, with what there is by then.
  */
+
 import type { CodecName } from '../../src/record/index.ts'
 import type { LoopDelay, SeriesPoint } from '../result.ts'
 import type { ArrivalSpec } from './arrivals.ts'
+import type { LoadCounts } from './counts.ts'
 import type { LatencyInterval } from './intervals.ts'
 import type { KeySpec } from './keys.ts'
 import type { Pacing } from './pace.ts'
@@ -68,14 +70,8 @@ export interface Overhead {
   readonly latencyMs: { readonly p50: number; readonly p99: number }
 }
 
-export interface LoadProducerResult {
+export interface LoadProducerResult extends LoadCounts {
   readonly kind: 'producer'
-  /** Of the measured phase. Closed loop: as many as were sent. */
-  readonly intended: number
-  readonly sent: number
-  readonly acknowledged: number
-  readonly failed: number
-  readonly unfinished: number
   readonly seconds: number
   readonly bytesPerValue: number
   /** Encoded histograms; an empty string when nothing was recorded. */

@@ -1,7 +1,9 @@
 /** The shape of what a load came to; `load.schema.json` has the published form, a test holds the two together. */
+
 import type { LatencySummary } from '../measure/latency.ts'
 import type { ProcessResult, ResultFacts, SeriesPoint } from '../result.ts'
 import type { ArrivalSpec } from './arrivals.ts'
+import type { LoadCounts } from './counts.ts'
 import type { LatencyInterval } from './intervals.ts'
 import type { KeySpec } from './keys.ts'
 import type { Pacing } from './pace.ts'
@@ -34,13 +36,7 @@ export interface LoadSettings {
   readonly seed: number
 }
 
-export interface LoadRun {
-  readonly intended: number
-  readonly sent: number
-  readonly acknowledged: number
-  readonly failed: number
-  /** Without an answer in the end, and those that could not be sent. */
-  readonly unfinished: number
+export interface LoadRun extends LoadCounts {
   readonly seconds: number
   readonly recordsPerSecond: number
   readonly mebibytesPerSecond: number

@@ -1,9 +1,8 @@
 /** `pagelog bench matrix`. Exit status: 0 all measured, 1 incomplete, 2 a wrong command line. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { formatSeconds, Progress } from '../measure/progress.ts'
-import { number, UsageError } from '../options.ts'
+import { number, parseOptions, UsageError } from '../options.ts'
 import { abortOnSignals } from '../process/signals.ts'
 import { writeResultFiles } from '../report/result-files.ts'
 import { CELLS_MAX, planOf, quickWorkload } from './plan.ts'
@@ -110,16 +109,12 @@ function slug(source: string): string {
 function parsed(argv: readonly string[]) {
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
-  try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        ...{ plan: flag, quick: flag, fresh: flag, runs: text, bootstrap: text, hosts: text, netns: text },
-        ...{ 'data-dir': text, out: text, json: text, help: { ...flag, short: 'h' } },
-      },
-    })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
+  return parseOptions({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      ...{ plan: flag, quick: flag, fresh: flag, runs: text, bootstrap: text, hosts: text, netns: text },
+      ...{ 'data-dir': text, out: text, json: text, help: { ...flag, short: 'h' } },
+    },
+  })
 }

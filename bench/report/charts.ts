@@ -192,7 +192,8 @@ export function shareChart(result: BenchResult): string | undefined {
   return draw(40 + tests.length * (24 + 24 * names.length), option, 'Share of the limit probe')
 }
 
-const PERCENTILES = [
+/** Fields of a latency summary, and how axes call them. */
+export const PERCENTILES = [
   ['p50', '50'],
   ['p90', '90'],
   ['p99', '99'],
