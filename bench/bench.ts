@@ -6,10 +6,12 @@ import { Harness, type TestOutcome, type Variant } from './harness.ts'
 import { commitOf, describeMachine } from './measure/machine.ts'
 import { Progress } from './measure/progress.ts'
 import { javaVersion, kafkaClasspath, kafkaVersion } from './peers/java.ts'
+import { isNodeClient, prepareClient } from './peers/node-clients.ts'
 import { endAllChildren } from './process/children.ts'
+import { MemoryGroups } from './process/memory-groups.ts'
 import { packageRoot } from './process/package-root.ts'
 import { makeScratch } from './process/scratch.ts'
-import { type BenchResult, type BenchSettings, isRun, SCHEMA_VERSION, variantName } from './result.ts'
+import { type BenchResult, type BenchSettings, type DriverName, isRun, SCHEMA_VERSION, variantName } from './result.ts'
 import { limitOf, ratiosOf, resultsOf } from './summary.ts'
 
 export type AskedSettings = Omit<BenchSettings, 'targets'>
@@ -21,6 +23,10 @@ export interface BenchOptions {
   readonly dataDirectory?: string
   readonly signal?: AbortSignal
   readonly progress?: Progress
+  /** Who drives the tests, of every target alike; without it pagelog's client, and Kafka's tools where Kafka is measured. */
+  readonly clients?: readonly DriverName[]
+  /** Addresses of brokers that are there already: they are measured instead of ours. */
+  readonly hosts?: string
   /** No wait for write-back between runs. */
   readonly quick?: boolean
 }
@@ -32,34 +38,56 @@ const AGAINST_KAFKA: readonly Variant[] = [
   { target: 'kafka', driver: 'pagelog-client' },
 ]
 
+/** Pairs of brokers and what drives them; how many there are decides how long a run takes. */
+export function variantsOf(
+  options: Pick<BenchOptions, 'clients' | 'hosts'> & { settings: { against: string | null } },
+): readonly Variant[] {
+  const { clients, hosts, settings } = options
+  if (clients === undefined && hosts === undefined) return settings.against === 'kafka' ? AGAINST_KAFKA : OWN
+  const kafka = settings.against === 'kafka' ? (['kafka'] as const) : []
+  const targets = hosts === undefined ? (['pagelog', ...kafka] as const) : (['hosts'] as const)
+  const drivers = clients ?? ['pagelog-client']
+  return targets.flatMap((target) => drivers.map((driver) => ({ target, driver })))
+}
+
 /** Rejects only before anything was measured; afterwards failures are in the result, and so is an abort. */
 export async function runBench(options: BenchOptions): Promise<BenchResult> {
   const { settings } = options
   const signal = options.signal ?? new AbortController().signal
-  const variants = settings.against === 'kafka' ? AGAINST_KAFKA : OWN
+  const variants = variantsOf(options)
   const progress = options.progress ?? new Progress(settings.tests.length * settings.runs * variants.length)
   const startedAt = new Date().toISOString()
   let java: string | null = null
-  if (settings.against === 'kafka') {
+  if (variants.some(({ target, driver }) => target === 'kafka' || driver === 'kafka-tools')) {
     progress.line(`Apache Kafka ${kafkaVersion}: fetched by Maven on first use`)
     await kafkaClasspath()
     java = (await javaVersion()) ?? null
   }
+  for (const driver of new Set(variants.map((variant) => variant.driver)).values()) {
+    if (!isNodeClient(driver)) continue
+    progress.line(
+      `${driver}: fetched by npm on first use${driver === 'node-rdkafka' ? ', compiled for some minutes' : ''}`,
+    )
+    // What cannot be had is a failure of its runs.
+    await prepareClient(driver, signal).catch(() => {})
+  }
+  const memory = settings.brokerMemoryBytes === undefined ? undefined : new MemoryGroups(settings.brokerMemoryBytes)
   const scratch = makeScratch(options.dataDirectory ?? tmpdir())
   const machine = describeMachine(scratch.path, java)
   const outcomes: TestOutcome[] = []
   const targets: Record<string, Record<string, string>> = {}
-  const failures: { test: AskedSettings['tests'][number]; target: string; error: string }[] = []
   try {
     const harness = new Harness({
       settings: { ...settings, targets: {} },
       variants,
+      ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
       scratch,
       signal,
       progress,
       settle: options.quick !== true,
+      onBroker: (pid) => memory?.confine(pid),
       onTargetSettings: (target) => {
-        const name = target.brokers.length === 1 ? target.name : `${target.name}, ${target.brokers.length} brokers`
+        const name = target.brokers.length <= 1 ? target.name : `${target.name}, ${target.brokers.length} brokers`
         targets[name] = { ...target.settings }
       },
     })
@@ -68,15 +96,11 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
     }
   } finally {
     await endAllChildren()
+    await memory?.remove()
     scratch.remove()
   }
   const whole = { ...settings, targets }
-  for (const outcome of outcomes) {
-    for (const { variant, runs } of outcome.variants) {
-      const target = variantName(variant.target, variant.driver)
-      for (const run of runs) if (!isRun(run)) failures.push({ test: outcome.test, target, error: run.error })
-    }
-  }
+  const failures = outcomes.flatMap(failuresOf)
   return {
     schemaVersion: SCHEMA_VERSION,
     version: packageVersion(),
@@ -93,6 +117,13 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
     ratios: outcomes.flatMap(ratiosOf),
     failures,
   }
+}
+
+function failuresOf({ test, variants }: TestOutcome): BenchResult['failures'] {
+  return variants.flatMap(({ variant, runs }) => {
+    const target = variantName(variant.target, variant.driver)
+    return runs.flatMap((run) => (isRun(run) ? [] : [{ test, target, error: run.error }]))
+  })
 }
 
 function packageVersion(): string {

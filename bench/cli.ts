@@ -1,9 +1,10 @@
 /** `pagelog bench`: runs it, prints the table, writes JSON and report. Ctrl-C ends it with what there is by then. */
 import { resolve } from 'node:path'
-import { runBench } from './bench.ts'
+import { runBench, variantsOf } from './bench.ts'
 import { formatSeconds, Progress } from './measure/progress.ts'
-import { type CommandLine, readCommandLine, USAGE, UsageError } from './options.ts'
+import { type CommandLine, driving, readCommandLine, USAGE, UsageError } from './options.ts'
 import { abortOnSignals } from './process/signals.ts'
+import { latencyLogs } from './report/latency-logs.ts'
 import { writeOutputs } from './report/outputs.ts'
 import { resultFolder, writeTables } from './report/result-files.ts'
 import { benchMarkdown, benchRows } from './report/rows.ts'
@@ -15,9 +16,15 @@ export async function main(argv: readonly string[]): Promise<number> {
   if (rate !== undefined) {
     const { hubHere } = await import('./netns/namespaces.ts')
     const { endWithOuter, runInHub } = await import('./netns/in-hub.ts')
-    if (hubHere() === undefined) return await refusing(() => runInHub(rate, argv))
+    if (hubHere() === undefined) {
+      return await refusing(async () => {
+        await fetchBefore(argv)
+        return await runInHub(rate, argv)
+      })
+    }
     endWithOuter()
   }
+  if (argv.length === 0) return (await import('./linkedin/command.ts')).linkedinCommand(['--quick'])
   const other = await otherCommand(argv[0])
   if (other !== undefined) return other(argv.slice(1))
   let commandLine: CommandLine | undefined
@@ -37,9 +44,25 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 /** undefined where everything is to be on loopback. */
 function netnsRate(argv: readonly string[]): string | undefined {
-  const at = argv.findIndex((word) => word === '--netns' || word.startsWith('--netns='))
-  if (at < 0 || argv.includes('--help')) return undefined
-  return argv[at]!.includes('=') ? argv[at]!.slice('--netns='.length) : (argv[at + 1] ?? '')
+  return argv.includes('--help') ? undefined : optionOf(argv, '--netns')
+}
+
+function optionOf(argv: readonly string[], option: string): string | undefined {
+  const at = argv.findIndex((word) => word === option || word.startsWith(`${option}=`))
+  if (at < 0) return undefined
+  return argv[at]!.includes('=') ? argv[at]!.slice(option.length + 1) : (argv[at + 1] ?? '')
+}
+
+/** From within a namespace nothing can be fetched. What cannot be had now is a failure of its runs later. */
+async function fetchBefore(argv: readonly string[]): Promise<void> {
+  const clients = optionOf(argv, '--clients')
+  const drivers = clients === undefined ? [] : (driving({ clients }).clients ?? [])
+  if (optionOf(argv, '--against') === 'kafka' || drivers.includes('kafka-tools')) {
+    const { kafkaClasspath } = await import('./peers/java.ts')
+    await kafkaClasspath()
+  }
+  const { isNodeClient, prepareClient } = await import('./peers/node-clients.ts')
+  for (const driver of drivers) if (isNodeClient(driver)) await prepareClient(driver).catch(() => {})
 }
 
 async function refusing(work: () => Promise<number>): Promise<number> {
@@ -75,13 +98,15 @@ async function otherCommand(name: string | undefined): Promise<Command | undefin
 
 async function measure(commandLine: CommandLine, argv: readonly string[]): Promise<number> {
   const { settings, quick, dataDirectory } = commandLine
-  const variants = settings.against === null ? 1 : 3
+  const { driving } = commandLine
+  const variants = variantsOf({ ...driving, settings }).length
   const progress = new Progress(settings.tests.length * settings.runs * variants)
   const signals = abortOnSignals()
   const startedMs = performance.now()
   try {
     const result = await runBench({
       settings,
+      ...driving,
       command: ['pagelog bench', ...argv].join(' '),
       signal: signals.signal,
       progress,
@@ -95,7 +120,7 @@ async function measure(commandLine: CommandLine, argv: readonly string[]): Promi
     const { renderReport } = await import('./report/html.ts')
     const places = writeOutputs(commandLine, result, await renderReport(result))
     const folder = resultFolder(commandLine.out, result.startedAt)
-    places.push(...writeTables(folder, benchRows(result), benchMarkdown(result)))
+    places.push(...writeTables(folder, benchRows(result), benchMarkdown(result), latencyLogs(result)))
     for (const place of places) report.write(`${place}\n`)
     report.write(`${formatSeconds((performance.now() - startedMs) / 1000)} in all\n`)
     return result.complete ? 0 : 1

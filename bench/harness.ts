@@ -9,6 +9,7 @@ import { type EchoProbe, estimatedBytesPerRecord, probeEcho, probesPath, probeTh
 import { readIntoPageCache } from './measure/page-cache.ts'
 import { formatMs, formatRate, type Progress } from './measure/progress.ts'
 import { settleWriteBack } from './measure/write-back.ts'
+import { isNodeClient, prepareClient, whyNotDriven } from './peers/node-clients.ts'
 import type { Scratch } from './process/scratch.ts'
 import {
   type BenchSettings,
@@ -20,9 +21,10 @@ import {
   type TestId,
   variantName,
 } from './result.ts'
+import { hostsTarget } from './targets/hosts.ts'
 import { startKafka } from './targets/kafka.ts'
 import { startPagelog } from './targets/pagelog.ts'
-import type { Target, TargetOptions } from './targets/target.ts'
+import { type AnyTarget, isStartedHere, type Target, type TargetOptions } from './targets/target.ts'
 import { type Workload, workloads } from './workloads.ts'
 
 export interface Variant {
@@ -44,6 +46,8 @@ export interface TestOutcome {
 export interface HarnessOptions {
   readonly settings: BenchSettings
   readonly variants: readonly Variant[]
+  /** Addresses of the target `hosts`. */
+  readonly hosts?: string
   readonly scratch: Scratch
   readonly signal: AbortSignal
   readonly progress: Progress
@@ -51,7 +55,9 @@ export interface HarnessOptions {
   readonly settle: boolean
   readonly overrides?: Partial<Record<TargetName, Readonly<Record<string, string>>>>
   readonly runtimeFlags?: Partial<Record<TargetName, readonly string[]>>
-  readonly onTargetSettings?: (target: Target) => void
+  readonly onTargetSettings?: (target: AnyTarget) => void
+  /** Called as soon as a broker has a process. */
+  readonly onBroker?: (pid: number) => void
   /** Called when a target has done its last run of a test and still lives. */
   readonly afterRuns?: (target: Target) => Promise<void>
 }
@@ -81,10 +87,11 @@ export class Harness {
     const throughput: (number | undefined)[] = []
     const echo: (EchoProbe | undefined)[] = []
     const failures: { variant: Variant; runs: FailedRun[] }[] = []
-    const targets = new Map<TargetName, Target>()
+    const targets = new Map<TargetName, AnyTarget>()
     const places: Place[] = []
     try {
       for (const variant of this.#options.variants) {
+        if (this.#isLeftOut(variant, test)) continue
         const place = await this.#setUp(workload, variant, targets, places)
         if ('error' in place) failures.push({ variant, runs: [place] })
         else places.push(place)
@@ -96,7 +103,7 @@ export class Harness {
         }
       }
       if (!signal.aborted && this.#options.afterRuns !== undefined) {
-        for (const target of targets.values()) await this.#options.afterRuns(target)
+        for (const target of targets.values()) if (isStartedHere(target)) await this.#options.afterRuns(target)
       }
     } finally {
       await Promise.all([...targets.values()].map((target) => target.close()))
@@ -109,17 +116,19 @@ export class Harness {
   async #setUp(
     workload: Workload,
     variant: Variant,
-    targets: Map<TargetName, Target>,
+    targets: Map<TargetName, AnyTarget>,
     places: readonly Place[],
   ): Promise<Place | FailedRun> {
     const { settings, signal, progress } = this.#options
     const name = variantName(variant.target, variant.driver)
     progress.begin(`${workload.id} · ${name} · set up`)
     try {
+      const client = isNodeClient(variant.driver) ? await prepareClient(variant.driver, signal) : undefined
       const target = targets.get(variant.target) ?? (await this.#start(variant.target, workload.brokers))
       targets.set(variant.target, target)
       const session: Session = {
         target,
+        ...(client === undefined ? {} : { client }),
         replicationFactor: workload.brokers,
         settings: workload.acks === undefined ? settings : { ...settings, acks: workload.acks },
         signal,
@@ -134,13 +143,24 @@ export class Harness {
     }
   }
 
-  async #start(name: TargetName, brokers: number): Promise<Target> {
+  /** Said in a line: what a client does not do at all is no failure. */
+  #isLeftOut({ target, driver }: Variant, test: TestId): boolean {
+    const why = whyNotDriven(driver, target, test)
+    if (why !== undefined) this.#options.progress.line(`${test} · ${variantName(target, driver)}: left out, ${why}`)
+    return why !== undefined
+  }
+
+  async #start(name: TargetName, brokers: number): Promise<AnyTarget> {
+    if (name === 'hosts') return hostsTarget(this.#options.hosts!)
     const { scratch, settings, signal, overrides, runtimeFlags } = this.#options
     const options: TargetOptions & { signal: AbortSignal } = {
       directory: scratch.directory(name),
       partitions: settings.partitions,
       brokers,
-      onStart: (pid) => scratch.remember(pid),
+      onStart: (pid) => {
+        scratch.remember(pid)
+        this.#options.onBroker?.(pid)
+      },
       signal,
       ...(overrides?.[name] === undefined ? {} : { overrides: overrides[name] }),
       ...(runtimeFlags?.[name] === undefined ? {} : { runtimeFlags: runtimeFlags[name] }),
@@ -157,8 +177,9 @@ export class Harness {
     try {
       progress.phase('write-back', 0)
       const quiet = settle ? (await settleWriteBack(signal)).quiet : null
-      if (place.stored !== undefined) {
-        await readIntoPageCache(place.session.target.dataDirectory, place.stored.topic)
+      const { dataDirectory } = place.session.target
+      if (place.stored !== undefined && dataDirectory !== null) {
+        await readIntoPageCache(dataDirectory, place.stored.topic)
       }
       const result = await workload.run(place.variant.driver, place.session, place.stored)
       place.runs.push({ ...result, writeBackQuiet: quiet })
@@ -181,7 +202,8 @@ export class Harness {
     echo: (EchoProbe | undefined)[],
   ): Promise<void> {
     const { settings, scratch, signal, progress, settle } = this.#options
-    if (probesPath() === undefined) return
+    // Of machines elsewhere nothing can be told by what this one can do.
+    if (probesPath() === undefined || this.#options.hosts !== undefined) return
     progress.begin(`${workload.id} · limit probe`)
     try {
       if (settle) await settleWriteBack(signal)

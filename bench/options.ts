@@ -1,12 +1,14 @@
 /** The command line of `pagelog bench`: what may be said, what it means when nothing is said, what is refused. */
+import { readFileSync } from 'node:fs'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import type { AskedSettings } from './bench.ts'
+import type { AskedSettings, BenchOptions } from './bench.ts'
+import { STORED_BYTES } from './drivers/growing.ts'
 import { POOL_BYTES } from './drivers/payloads.ts'
-import { allTests, type TestId } from './result.ts'
+import { allDrivers, allTests, type DriverName, type TestId } from './result.ts'
 
 export const USAGE = `pagelog bench [options]
 
-Measures pagelog's broker with pagelog's client, each in a process of its own, beside probes of what this machine can do.
+Without any: the tests of 2014 once, in three minutes (pagelog bench linkedin-2014 --quick). With options: measures pagelog's broker with pagelog's client, each in a process of its own, beside probes of what this machine can do.
 The ten tests of 2014, with the settings of then and of today: pagelog bench linkedin-2014 --help
 Codecs, and producers that compress: pagelog bench compression --help
 A load at a rate, latency from the intended sending: pagelog bench load --help
@@ -28,6 +30,10 @@ Two results, and whether they differ by more than noise: pagelog bench compare -
   --acks 0|1|all     producer's acks                                              (1)
   --partitions N     partitions of the topic                                      (6)
   --seed N           of the random values                                         (1)
+  --stored SIZE      what throughput-vs-stored adds on the disks of all three brokers  (4GiB; 2GiB with --quick)
+  --memory SIZE      confines each broker to so much, page cache included (root, cgroups version 1)
+  --clients A,B      who drives: pagelog, kafka-tools, kafkajs, platformatic, node-rdkafka; on each broker (fetched on first use)
+  --hosts FILE       brokers that are there already, host:port a line; instead of ours
   --netns RATE       brokers and clients in network namespaces with links of 1gbit, 100mbit, … (root only)
   --data-dir D       where brokers keep their data while it runs     (system's temp)
   --out DIR          folder for result.json and report.html   (tmp/bench/<time>)
@@ -39,11 +45,14 @@ Two results, and whether they differ by more than noise: pagelog bench compare -
 export interface CommandLine {
   readonly settings: AskedSettings
   readonly quick: boolean
+  readonly driving: Driving
   readonly dataDirectory: string | undefined
   readonly out: string | undefined
   readonly json: string | undefined
   readonly html: string | undefined
 }
+
+export type Driving = Pick<BenchOptions, 'clients' | 'hosts'>
 
 export class UsageError extends Error {}
 
@@ -81,10 +90,12 @@ export function readCommandLine(argv: readonly string[]): CommandLine | undefine
     against: values.against ?? null,
     payloadSeed: number(values.seed, '--seed', 1, 1, 0xffffffff),
     payloadPoolBytes: POOL_BYTES,
+    ...growing(values, quick ? QUICK_STORED_BYTES : STORED_BYTES),
   }
   return {
     settings,
     quick,
+    driving: driving(values),
     dataDirectory: values['data-dir'],
     out: values.out,
     json: values.json,
@@ -113,7 +124,11 @@ function parse(argv: readonly string[]) {
       acks: text,
       partitions: text,
       seed: text,
+      stored: text,
+      memory: text,
       'data-dir': text,
+      clients: text,
+      hosts: text,
       // See netns/: the command runs again inside, where every process has a place.
       netns: text,
       out: text,
@@ -122,6 +137,39 @@ function parse(argv: readonly string[]) {
       help: { ...flag, short: 'h' },
     },
   })
+}
+
+/** Long enough to be cut into tenths. */
+const QUICK_STORED_BYTES = 2 * 1024 ** 3
+/** A broker holds about as much before it has done anything. */
+const MEMORY_BYTES_MIN = 96 * 1024 ** 2
+const STORED_BYTES_MAX = 1e15
+
+/** `--stored` and `--memory`. Throws UsageError. */
+export function growing(
+  values: { readonly stored?: string | undefined; readonly memory?: string | undefined },
+  storedBytes: number,
+): Pick<AskedSettings, 'storedBytes' | 'brokerMemoryBytes'> {
+  const { stored, memory } = values
+  return {
+    storedBytes: stored === undefined ? storedBytes : bytes(stored, '--stored', 1, STORED_BYTES_MAX),
+    ...(memory === undefined
+      ? {}
+      : { brokerMemoryBytes: bytes(memory, '--memory', MEMORY_BYTES_MIN, STORED_BYTES_MAX) }),
+  }
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  ...{ '': 1, b: 1, k: 1024, kb: 1e3, kib: 1024, m: 1024 ** 2, mb: 1e6, mib: 1024 ** 2 },
+  ...{ g: 1024 ** 3, gb: 1e9, gib: 1024 ** 3, t: 1024 ** 4, tb: 1e12, tib: 1024 ** 4 },
+}
+
+/** `40GiB`, `512 MB`, `1.5g`. Throws UsageError. */
+export function bytes(text: string, name: string, low: number, high: number): number {
+  const [, amount, unit] = /^\s*([\d.]+)\s*([a-z]*)\s*$/i.exec(text) ?? []
+  const value = Math.round(Number(amount) * (UNITS[(unit ?? '').toLowerCase()] ?? Number.NaN))
+  if (amount !== undefined && value >= low && value <= high) return value
+  throw new UsageError(`${name} ${text}: a size such as 40GiB or 512MB, from ${low} to ${high} bytes`)
 }
 
 /** Ten million of the small ones, a gigabyte of the large ones. */
@@ -151,6 +199,54 @@ export function acks(text: string | undefined): number {
   if (text === '0') return 0
   if (text === 'all' || text === '-1') return -1
   throw new UsageError(`--acks ${text}: 0, 1 or all`)
+}
+
+interface DrivingValues {
+  readonly clients?: string | undefined
+  readonly hosts?: string | undefined
+  readonly netns?: string | undefined
+  readonly against?: string | undefined
+}
+
+/** `--clients` and `--hosts`. Throws UsageError. */
+export function driving({ clients: names, hosts, netns, against }: DrivingValues): Driving {
+  if (hosts !== undefined && (netns ?? against) !== undefined) {
+    throw new UsageError('--hosts is for brokers that are there: neither --netns nor --against goes with it')
+  }
+  return {
+    ...(names === undefined ? {} : { clients: clients(names) }),
+    ...(hosts === undefined ? {} : { hosts: readHosts(hosts) }),
+  }
+}
+
+/** In the order asked, each once; `pagelog` and `kafka` are short for what comes with each. */
+function clients(text: string): readonly DriverName[] {
+  const asked = text.split(',').map((one) => one.trim())
+  const found = asked.map((one) => (one === 'pagelog' ? 'pagelog-client' : one === 'kafka' ? 'kafka-tools' : one))
+  for (const [i, one] of found.entries()) {
+    if (!(allDrivers as readonly string[]).includes(one)) {
+      throw new UsageError(`--clients ${asked[i]}: of pagelog, ${allDrivers.slice(1).join(', ')}`)
+    }
+  }
+  return [...new Set(found as DriverName[])]
+}
+
+/** `host:port` a line; what follows a # is for people. Throws UsageError. */
+export function readHosts(path: string): string {
+  let text = ''
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new UsageError(`--hosts ${path}: ${(error as Error).message}`)
+  }
+  const hosts = text
+    .split('\n')
+    .map((line) => line.replace(/#.*/, '').trim())
+    .filter((line) => line !== '')
+  const wrong = hosts.find((host) => !/^\S+:\d{1,5}$/.test(host))
+  if (wrong !== undefined) throw new UsageError(`--hosts ${path}: ${wrong} is not host:port`)
+  if (hosts.length === 0) throw new UsageError(`--hosts ${path}: no host in it`)
+  return hosts.join(',')
 }
 
 function tests(text: string | undefined): readonly TestId[] {

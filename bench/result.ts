@@ -2,6 +2,7 @@
  * The shape of a result file; `result.schema.json` beside this file is the published form and a test holds the two
  * together. Times are milliseconds unless the name says otherwise; MiB are payload over 2^20 bytes.
  */
+import type { LatencyInterval } from './load/intervals.ts'
 import type { LatencySummary } from './measure/latency.ts'
 import type { Machine } from './measure/machine.ts'
 
@@ -10,11 +11,13 @@ export const SCHEMA_VERSION = 1
 export const allTests = [
   'single-producer',
   'single-consumer',
+  'three-consumers',
   'producer-and-consumer-1x',
   'end-to-end-1x',
   'single-producer-3x-async',
   'single-producer-3x-sync',
   'three-producers-3x-async',
+  'throughput-vs-stored',
   'producer-and-consumer-3x',
   'end-to-end-3x',
 ] as const
@@ -22,8 +25,13 @@ export const allTests = [
 export type TestId = (typeof allTests)[number]
 
 /** The broker and what loads it: `kafka+pagelog-client` is our client on Apache Kafka. */
-export type TargetName = 'pagelog' | 'kafka'
-export type DriverName = 'pagelog-client' | 'kafka-tools'
+export const allTargets = ['pagelog', 'kafka', 'hosts'] as const
+export type TargetName = (typeof allTargets)[number]
+/** Other clients for Node.js than ours. */
+export const nodeClients = ['kafkajs', 'platformatic', 'node-rdkafka'] as const
+export type NodeClient = (typeof nodeClients)[number]
+export const allDrivers = ['pagelog-client', 'kafka-tools', ...nodeClients] as const
+export type DriverName = (typeof allDrivers)[number]
 
 export interface LoopDelay {
   readonly p50: number
@@ -40,6 +48,12 @@ export interface ProcessResult {
   readonly eventLoopDelayMs: LoopDelay | null
   /** CPU of the busiest thread as a share of one core. */
   readonly busiestThread: number | null
+  /** Bytes that it had the device read, and dirtied for the device to write; of brokers, where Linux tells. */
+  readonly readBytes?: number | null
+  readonly writtenBytes?: number | null
+  /** Bytes over the links of a network namespace of its own; null where it shares one. */
+  readonly receivedBytes?: number | null
+  readonly sentBytes?: number | null
 }
 
 export interface SeriesPoint {
@@ -54,6 +68,33 @@ export interface ReplicationResult {
   readonly lagRecords: number
   /** From then on (for Apache Kafka's tools from their end) until all replicas were equal. */
   readonly equalAfterMs: number
+}
+
+/** What the brokers read, wrote and sent during the measured phase. */
+export interface RunIo {
+  /** Of all brokers, from and to the device. */
+  readonly readBytes: number
+  readonly writtenBytes: number
+  /** Received by the brokers' links, or all that went over the loopback that everybody shares; null where nobody knows. */
+  readonly networkBytes: number | null
+  readonly network: 'links' | 'loopback'
+  /** Bytes of the log that consumers and followers were sent; null where nobody read. */
+  readonly servedBytes: number | null
+  /** Of the served bytes those for which no device had to be read. */
+  readonly pageCacheShare: number | null
+}
+
+/** A rate while the stored data grow. */
+export interface StoredResult {
+  /** That the measured phase added on all brokers, and on the one that has most. */
+  readonly bytes: number
+  readonly brokerBytes: number
+  /** What memory each broker was confined to. */
+  readonly memoryBytes: number | null
+  /** The rates while each tenth of it was added. */
+  readonly tenths: readonly { readonly storedBytes: number; readonly recordsPerSecond: number }[]
+  /** The last tenth's rate as a share of the first's. */
+  readonly lastOfFirst: number
 }
 
 /** One measured run. */
@@ -76,6 +117,12 @@ export interface RunResult {
   readonly writeBackQuiet: boolean | null
   /** Null where there is one replica. */
   readonly replication: ReplicationResult | null
+  /** Absent or null where the system does not tell. */
+  readonly io?: RunIo | null
+  /** Of the test in which it grows. */
+  readonly stored?: StoredResult | null
+  /** Latencies second by second, of tests of latency. */
+  readonly intervals?: readonly LatencyInterval[]
 }
 
 export interface FailedRun {
@@ -148,6 +195,10 @@ export interface BenchSettings {
   readonly against: string | null
   readonly payloadSeed: number
   readonly payloadPoolBytes: number
+  /** What throughput-vs-stored adds on the disks of all brokers together; without it `STORED_BYTES`. */
+  readonly storedBytes?: number
+  /** What each broker is confined to. */
+  readonly brokerMemoryBytes?: number
   readonly targets: Readonly<Record<string, Readonly<Record<string, string>>>>
 }
 
@@ -180,6 +231,6 @@ export function isRun(run: RunResult | FailedRun): run is RunResult {
 
 /** How a broker and its driver are named in ratios and tables. */
 export function variantName(target: TargetName, driver: DriverName): string {
-  const own = target === 'pagelog' ? 'pagelog-client' : 'kafka-tools'
+  const own = target === 'kafka' ? 'kafka-tools' : 'pagelog-client'
   return driver === own ? target : `${target}+${driver}`
 }

@@ -10,7 +10,9 @@ import {
   type ProcessResult,
   type RatioResult,
   type ReplicationResult,
+  type RunIo,
   type RunResult,
+  type StoredResult,
   type TestResult,
   variantName,
 } from './result.ts'
@@ -117,13 +119,17 @@ function shareOfLimit(outcome: TestOutcome, runs: readonly (RunResult | FailedRu
   return share === undefined ? null : rounded(share.median, 4)
 }
 
-/** Who had nothing left to give; null when nobody. */
+function isBroker({ role }: ProcessResult): boolean {
+  return role.startsWith('broker')
+}
+
+/** Who had nothing left to give; null when nobody. A client that was at its limit while no broker was is said to be that. */
 export function bottleneckOf(processes: readonly ProcessResult[]): string | null {
   const full = processes.filter((one) => (one.busiestThread ?? 0) >= SATURATED)
   if (full.length === 0) return null
-  return full
-    .map((one) => `${one.role} (a thread at ${Math.round((one.busiestThread ?? 0) * 100)} % of a core)`)
-    .join(', ')
+  const words = full.map((one) => `${one.role} (a thread at ${Math.round((one.busiestThread ?? 0) * 100)} % of a core)`)
+  const isClient = processes.some(isBroker) && !full.some(isBroker)
+  return `${words.join(', ')}${isClient ? ': the client, not the broker' : ''}`
 }
 
 /** The longest lag and the longest time of any run; null where nothing was replicated. */
@@ -135,6 +141,16 @@ export function worstReplication(runs: readonly (RunResult | FailedRun)[]): Repl
     lagRecords: Math.max(...seen.map(({ lagRecords }) => lagRecords)),
     equalAfterMs: Math.max(...seen.map(({ equalAfterMs }) => equalAfterMs)),
   }
+}
+
+/** Of the run whose rate is the median's nearest, as the other figures of a test; null where nothing grew. */
+export function storedOf(result: TestResult): StoredResult | null {
+  return medianRun(result.runs.filter(isRun), false)?.stored ?? null
+}
+
+/** Of the same run; for a test of latency of the one whose p50 is nearest. */
+export function ioOf(result: TestResult): RunIo | null {
+  return medianRun(result.runs.filter(isRun), result.test.startsWith('end-to-end'))?.io ?? null
 }
 
 const MEASURES: readonly { measure: Measure; of: (run: RunResult) => number | undefined }[] = [

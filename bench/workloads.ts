@@ -1,4 +1,5 @@
 /** The tests: what each is called, which limit probe stands beside it, and who runs it. */
+import { throughputVsStored } from './drivers/growing.ts'
 import * as kafka from './drivers/kafka-runs.ts'
 import * as own from './drivers/pagelog-runs.ts'
 import type { Session, StoredTopic } from './drivers/session.ts'
@@ -38,6 +39,17 @@ export const workloads: Readonly<Record<TestId, Workload>> = {
     run: (driver, session, stored) => {
       if (stored === undefined) throw new Error('nothing was stored to be read')
       return (driver === 'kafka-tools' ? kafka : own).singleConsumer(session, stored)
+    },
+  },
+  'three-consumers': {
+    id: 'three-consumers',
+    title: 'Three consumers, each reading all from the start',
+    probe: 'consume',
+    brokers: 1,
+    storedRecords: (settings) => settings.records * (settings.against === null || settings.runs === 1 ? 2 : 4),
+    run: (driver, session, stored) => {
+      if (stored === undefined) throw new Error('nothing was stored to be read')
+      return (driver === 'kafka-tools' ? kafka : own).threeConsumers(session, stored)
     },
   },
   'producer-and-consumer-1x': {
@@ -82,6 +94,15 @@ export const workloads: Readonly<Record<TestId, Workload>> = {
     acks: 1,
     storedRecords: nothing,
     run: (driver, session) => (driver === 'kafka-tools' ? kafka : own).threeProducers(session),
+  },
+  'throughput-vs-stored': {
+    id: 'throughput-vs-stored',
+    title: 'One producer while the stored data grow, three replicas, acks=1',
+    probe: 'replicate',
+    brokers: 3,
+    acks: 1,
+    storedRecords: nothing,
+    run: (driver, session) => throughputVsStored(session, (driver === 'kafka-tools' ? kafka : own).singleProducer),
   },
   'producer-and-consumer-3x': {
     id: 'producer-and-consumer-3x',

@@ -46,7 +46,7 @@ function prepareFaults() {
   ])
 }
 
-/** kcat, a JDK with Maven, Go (etcd is built with it), Python with pip, openssl for certificates; npm brings the other Nodes. */
+/** kcat, a JDK with Maven, Go (etcd is built with it), Python with pip, openssl for certificates, Chromium for the reports; npm brings the other Nodes. */
 function preparePeers() {
   return install([
     ['kcat', 'kcat'],
@@ -55,6 +55,7 @@ function preparePeers() {
     ['go', 'golang-go'],
     ['pip3', 'python3-pip'],
     ['openssl', 'openssl'],
+    ['chromium', 'chromium'],
   ])
 }
 

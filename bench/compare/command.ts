@@ -2,7 +2,7 @@
  * `pagelog bench compare before.json after.json`. Exit status: 0, 1 when a rule of --fail-if is broken or nothing could be
  * compared, 2 for a wrong command line.
  */
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { formatMs, formatRate } from '../measure/progress.ts'
 import { parseOptions, UsageError } from '../options.ts'
 import { alignColumns } from '../report/table.ts'
@@ -10,11 +10,12 @@ import { type ComparedLine, type Comparison, compare } from './compare.ts'
 import type { AnyResult } from './measures.ts'
 import { parseRules } from './rules.ts'
 
-const USAGE = `pagelog bench compare BEFORE.json AFTER.json [--fail-if RULES] [--json]
+const USAGE = `pagelog bench compare BEFORE.json AFTER.json [--fail-if RULES] [--json] [--html FILE]
 
 What changed between two results, and whether it is more than the noise that their repeated runs show.
 
   --fail-if RULES   p99>+10%  or  rate<-5%,p50>+20% : status 1 when a change is beyond the bound and beyond the noise
+  --html FILE       also as a page with charts
   --json            the comparison as JSON on standard output instead of the table
 `
 
@@ -31,6 +32,11 @@ export async function compareCommand(argv: readonly string[]): Promise<number> {
     const comparison = compare(readResult(before), readResult(after), rules)
     const text = values.json === true ? JSON.stringify(comparison, null, 1) : formatComparison(comparison)
     process.stdout.write(`${text}\n`)
+    if (values.html !== undefined) {
+      // Charts take a while to load: only now.
+      const { renderComparison } = await import('./report.ts')
+      writeFileSync(values.html, renderComparison(comparison))
+    }
     if (comparison.lines.length === 0) {
       process.stderr.write('pagelog bench compare: the two have nothing in common\n')
       return 1
@@ -47,7 +53,12 @@ function parsed(argv: readonly string[]) {
   return parseOptions({
     args: [...argv],
     allowPositionals: true,
-    options: { 'fail-if': { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    options: {
+      'fail-if': { type: 'string' },
+      html: { type: 'string' },
+      json: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
   })
 }
 
@@ -68,7 +79,8 @@ export function readResult(path: string): AnyResult {
   return result as AnyResult
 }
 
-export function formatComparison(comparison: Comparison): string {
+/** The heads first. */
+export function comparisonRows(comparison: Comparison): string[][] {
   const rows = comparison.lines.map((line) => [
     line.what,
     line.measure,
@@ -79,9 +91,12 @@ export function formatComparison(comparison: Comparison): string {
     line.verdict === 'unknown' ? '?' : line.verdict,
     line.runs.join(' + '),
   ])
-  const heads = ['', '', 'before', 'after', 'change', 'noise', '', 'runs']
+  return [['', '', 'before', 'after', 'change', 'noise', '', 'runs'], ...rows]
+}
+
+export function formatComparison(comparison: Comparison): string {
   return [
-    ...alignColumns([heads, ...rows]),
+    ...alignColumns(comparisonRows(comparison)),
     '',
     ...comparison.notes.map((note) => `note: ${note}`),
     ...comparison.missing,

@@ -46,7 +46,7 @@ class PartitionSums {
 }
 
 /** Phases by time and count, and what the harness is told about them. */
-class ConsumerPhases {
+export class ConsumerPhases {
   received = 0
   #phase: 'warm-up' | 'measuring' | 'measured' = 'warm-up'
   readonly #spec: ConsumerSpec
@@ -134,7 +134,7 @@ export async function runConsumer(spec: ConsumerSpec, channel: Channel): Promise
   return { ...figures, checksum, latency: '', errors: 0, retries: 0 }
 }
 
-async function endOffsets(spec: ConsumerSpec): Promise<number[]> {
+export async function endOffsets(spec: ConsumerSpec): Promise<number[]> {
   const admin = new Admin({ bootstrap: spec.bootstrap })
   try {
     const partitions = Array.from({ length: spec.partitions }, (_, partition) => partition)

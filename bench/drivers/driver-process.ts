@@ -1,11 +1,9 @@
 /** The harness's end of a driver process. */
-import { placementHere } from '../netns/namespaces.ts'
+import { nextClientPlace } from '../netns/namespaces.ts'
 import { Child } from '../process/children.ts'
 import { converse } from '../process/conversation.ts'
 import { builtFile } from '../process/package-root.ts'
 import type { DriverResult, DriverSpec, FromDriver, ToDriver } from './protocol.ts'
-
-let clients = 0
 
 export class DriverProcess {
   /** In the result: numbered where there are several of a kind. */
@@ -21,7 +19,7 @@ export class DriverProcess {
     this.role = number === undefined ? kind : `${kind} ${number}`
     const args = [builtFile('bench/drivers/main.ts'), JSON.stringify(spec)]
     // Each in a namespace of its own where there are any.
-    const started = placementHere().client(clients++).wrap(process.execPath, args)
+    const started = nextClientPlace().wrap(nodeOf(spec), args)
     const child = new Child(`the ${this.role}`, { ...started, ipc: true })
     this.#child = child
     const said = converse<FromDriver>(child, onProgress)
@@ -43,4 +41,9 @@ export class DriverProcess {
   async end(): Promise<void> {
     await this.#child.end(2_000)
   }
+}
+
+/** Another client may need another one than ours. */
+function nodeOf(spec: DriverSpec): string {
+  return spec.kind === 'end-to-end' ? process.execPath : (spec.client?.node ?? process.execPath)
 }

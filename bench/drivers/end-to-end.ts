@@ -4,7 +4,7 @@
  */
 import { Consumer, Producer } from '../../src/client/index.ts'
 import { crc32c } from '../../src/native/index.ts'
-import { LatencyRecorder } from '../measure/latency.ts'
+import { IntervalLatency } from '../load/intervals.ts'
 import { LoopDelayMeter } from '../measure/loop-delay.ts'
 import { SeriesRecorder } from '../measure/series.ts'
 import type { Channel } from './channel.ts'
@@ -25,7 +25,8 @@ export async function runEndToEnd(spec: EndToEndSpec, channel: Channel): Promise
   const consumer = new Consumer({ bootstrap, clientId: 'pagelog-bench-consumer' })
   consumer.assign([{ topic, partition: 0, offset: 'beginning' }])
   const batches = consumer[Symbol.asyncIterator]()
-  const latency = new LatencyRecorder()
+  let latency = new IntervalLatency()
+  let startedMs = performance.now()
   let done = 0
 
   const once = async () => {
@@ -33,14 +34,14 @@ export async function runEndToEnd(spec: EndToEndSpec, channel: Channel): Promise
     const sentMs = performance.now()
     const arriving = batches.next()
     const [received] = await Promise.all([arriving, producer.send({ topic, value, partition: 0 })])
-    const elapsedMs = performance.now() - sentMs
+    const nowMs = performance.now()
     if (received.done === true) throw new Error('the consumer ended')
     const cursor = received.value.cursor()
     if (!cursor.next() || !sameBytes(value, cursor.bytes, cursor.valueStart, cursor.valueLength) || cursor.next()) {
       throw new Error(`record ${done} received is not the one sent`)
     }
     done++
-    latency.record(elapsedMs)
+    latency.record(nowMs - sentMs, nowMs - startedMs)
   }
 
   await producer.partitionsOf(topic)
@@ -48,26 +49,28 @@ export async function runEndToEnd(spec: EndToEndSpec, channel: Channel): Promise
   await channel.started
   const warmUntilMs = performance.now() + spec.warmUpSeconds * 1000
   while (performance.now() < warmUntilMs) await once()
-  latency.reset()
+  latency = new IntervalLatency()
   const loopDelay = new LoopDelayMeter()
   const series = new SeriesRecorder(() => done)
-  const progress = setInterval(() => void channel.send({ type: 'progress', records: latency.count }), 500)
+  const progress = setInterval(() => void channel.send({ type: 'progress', records: latency.whole.count }), 500)
   await channel.send({ type: 'measuring' })
   series.start()
-  const startedMs = performance.now()
+  startedMs = performance.now()
   const untilMs = startedMs + spec.seconds * 1000
-  while (latency.count < spec.records && performance.now() < untilMs) await once()
+  while (latency.whole.count < spec.records && performance.now() < untilMs) await once()
   const seconds = (performance.now() - startedMs) / 1000
+  latency.finish(seconds * 1000)
   const points = series.stop()
   await channel.send({ type: 'measured' })
   clearInterval(progress)
   const { recordsFailed, retries } = producer.stats
   await Promise.all([producer.close(), consumer.close()])
   return {
-    records: latency.count,
+    records: latency.whole.count,
     seconds,
     checksum: payloads.checksumOf(done),
-    latency: latency.encode(),
+    latency: latency.whole.encode(),
+    intervals: latency.intervals,
     series: points,
     errors: recordsFailed,
     retries,

@@ -3,13 +3,16 @@
  * lines: the seconds below do not count, neither for the tool nor for the broker that warms up with it.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LatencyRecorder } from '../measure/latency.ts'
+import { estimatedBytesPerRecord } from '../limits/limits.ts'
+import { IntervalLatency } from '../load/intervals.ts'
+import { nextClientPlace } from '../netns/namespaces.ts'
 import { peerSource, startJava } from '../peers/java.ts'
 import type { Child } from '../process/children.ts'
 import { withResolvers } from '../process/resolvers.ts'
 import type { ProcessResult, RunResult, SeriesPoint } from '../result.ts'
+import { ConsumerIntervals, measuredTogether } from './kafka-consumer-intervals.ts'
 import { type ConsumerInterval, consumerInterval, type ProducerInterval, producerInterval } from './kafka-output.ts'
-import { BUFFER_BYTES, newTopic, PRODUCERS } from './pagelog-runs.ts'
+import { BUFFER_BYTES, CONSUMERS, newTopic, PRODUCERS } from './pagelog-runs.ts'
 import {
   createTopic,
   deleteTopic,
@@ -107,6 +110,7 @@ async function startProducerTool(session: Session, topic: string, onLine: (line:
       ...['--producer-props', ...properties],
     ],
     jvmFlags: TOOL_FLAGS,
+    place: nextClientPlace(),
     onLine,
   })
 }
@@ -171,7 +175,8 @@ async function producers(session: Session, count: number): Promise<RunResult> {
     await endTools(tools)
     followers.quiet()
     const replication = await guard(session, followers.result())
-    return result(session, { records: counted, seconds: counted / rate, series, processes }, { replication })
+    const io = watch.io(bytesPerRecord(session), { produced: counted })
+    return result(session, { records: counted, seconds: counted / rate, series, processes }, { replication, io })
   } finally {
     await endTools(tools)
     if (!session.signal.aborted) await deleteTopic(session, topic)
@@ -184,49 +189,6 @@ async function endTools(tools: readonly Child[]): Promise<void> {
   await Promise.all(tools.map(({ exited }) => exited))
 }
 
-/** Lines of ConsumerPerformance --show-detailed-stats: the warm-up's are left out, rates come from what is between the rest. */
-class ConsumerIntervals {
-  readonly all: ConsumerInterval[] = []
-  readonly #session: Session
-  readonly #begun = withResolvers<void>()
-
-  constructor(session: Session) {
-    this.#session = session
-  }
-
-  /** The first records are here, the start of the group is over. */
-  get begun(): Promise<void> {
-    return this.#begun.promise
-  }
-
-  readonly onLine = (line: string): void => {
-    const interval = consumerInterval(line)
-    if (interval === undefined) return
-    this.all.push(interval)
-    this.#begun.resolve()
-    this.#session.onProgress('measure', interval.records)
-  }
-
-  /** When little was stored half of the time is warm-up; the run says how long it was. */
-  measured(): { records: number; seconds: number; series: SeriesPoint[]; warmUpSeconds: number } {
-    const begin = this.all[0]
-    const last = this.all.at(-1)
-    if (begin === undefined || last === undefined || this.all.length < 4) {
-      throw new Error('the consumer tool was done too soon to be measured: store more records (--records)')
-    }
-    const usual = warmUpSeconds(this.#session, CONSUMER_WARM_UP_SECONDS)
-    const wanted = Math.min(usual, (last.atMs - begin.atMs) / 2000)
-    const counted = this.all.filter((interval) => interval.atMs - begin.atMs >= wanted * 1000)
-    const first = counted[0]!
-    const series = counted.slice(1).map((one) => ({
-      atSeconds: (one.atMs - first.atMs) / 1000,
-      recordsPerSecond: Math.round(one.recordsPerSecond),
-    }))
-    const seconds = (last.atMs - first.atMs) / 1000
-    return { records: last.records - first.records, seconds, series, warmUpSeconds: (first.atMs - begin.atMs) / 1000 }
-  }
-}
-
 async function startConsumerTool(session: Session, topic: string, records: number, onLine: (line: string) => void) {
   const { target } = session
   return startJava('ConsumerPerformance', {
@@ -234,51 +196,80 @@ async function startConsumerTool(session: Session, topic: string, records: numbe
     args: [
       ...['--topic', topic, '--bootstrap-server', target.bootstrap, '--messages', String(records)],
       ...['--show-detailed-stats', '--reporting-interval', '500', '--timeout', '30000'],
+      // What an earlier run has committed must not count.
+      ...['--group', newTopic('group')],
     ],
     jvmFlags: TOOL_FLAGS,
+    place: nextClientPlace(),
     onLine,
   })
 }
 
-export async function singleConsumer(session: Session, stored: StoredTopic): Promise<RunResult> {
-  const intervals = new ConsumerIntervals(session)
+export function singleConsumer(session: Session, stored: StoredTopic): Promise<RunResult> {
+  return consumers(session, stored, 1)
+}
+
+export function threeConsumers(session: Session, stored: StoredTopic): Promise<RunResult> {
+  return consumers(session, stored, CONSUMERS)
+}
+
+async function consumers(session: Session, stored: StoredTopic, count: number): Promise<RunResult> {
+  const usual = warmUpSeconds(session, CONSUMER_WARM_UP_SECONDS)
+  const onProgress = (seen: number) => session.onProgress('measure', seen)
+  const all = Array.from({ length: count }, () => new ConsumerIntervals(usual, onProgress))
   const { records } = stored.checksum
   session.onProgress('warm-up', 0)
-  const tool = await startConsumerTool(session, stored.topic, records, intervals.onLine)
+  const starts = all.map((one) => startConsumerTool(session, stored.topic, records, one.onLine))
+  const tools = await Promise.all(starts)
   try {
-    await guard(session, Promise.race([intervals.begun, tool.exited]))
-    const watch = new RunWatch(session, [{ role: 'consumer', pid: tool.pid }])
+    const begun = Promise.all(all.map((one) => one.begun))
+    await guard(session, Promise.race([begun, ...tools.map(({ exited }) => exited)]))
+    const role = (i: number) => (count === 1 ? 'consumer' : `consumer ${i + 1}`)
+    const watch = new RunWatch(
+      session,
+      tools.map(({ pid }, i) => ({ role: role(i), pid })),
+    )
+    const seen = () => all.reduce((total, one) => total + (one.all.at(-1)?.records ?? 0), 0)
     await watch.start()
-    const { code, processes } = await guard(session, untilExit(tool, watch))
-    if (code !== 0) await tool.failure()
-    const bytes = storedBytes(session.target.dataDirectory, stored.topic)
-    const all = intervals.all.at(-1)?.records
+    const before = seen()
+    const processes = await guard(session, untilAllExit(tools, watch))
+    const measured = measuredTogether(all)
+    const storedBytesPerRecord = storedBytes(session.target.dataDirectory, stored.topic) / records
     return result(
       session,
-      { ...intervals.measured(), processes },
+      { records: measured.records, seconds: measured.seconds, series: measured.series, processes },
       {
-        verified: all === undefined ? null : all >= records,
-        storedBytesPerRecord: bytes / records,
-        warmUpSeconds: intervals.measured().warmUpSeconds,
+        verified: all.every((one) => (one.all.at(-1)?.records ?? 0) >= records),
+        storedBytesPerRecord,
+        warmUpSeconds: measured.warmUpSeconds,
+        io: watch.io(storedBytesPerRecord, { consumed: seen() - before }),
       },
     )
   } finally {
-    await tool.end()
+    await Promise.all(tools.map((tool) => tool.end()))
   }
 }
 
-/** The tool ends by itself, and a process that is gone cannot be read: it is read twice a second, the last reading counts. */
-async function untilExit(
-  tool: Child,
-  watch: RunWatch,
-): Promise<{ code: number | null; processes: readonly ProcessResult[] }> {
+/**
+ * The tools end by themselves, and a process that is gone cannot be read: they are read twice a second, the last reading of all
+ * counts. Rejects when one of them fails.
+ */
+async function untilAllExit(tools: readonly Child[], watch: RunWatch): Promise<readonly ProcessResult[]> {
+  const ended = Promise.all(tools.map((tool) => tool.exited.then(({ code }) => (code === 0 ? code : tool.failure()))))
+  ended.catch(() => {})
   let processes = await watch.stop()
   for (;;) {
-    const exit = await Promise.race([tool.exited, sleep(500, undefined)])
-    if (exit !== undefined) return { code: exit.code, processes }
+    const over = await Promise.race([ended, sleep(500, undefined)])
+    // What the brokers read is counted to the end.
     const reading = await watch.stop()
     if (reading.every((one) => one.cpuSeconds !== null)) processes = reading
+    if (over !== undefined) return processes
   }
+}
+
+/** What the log holds of one, as far as it can be told beforehand. */
+function bytesPerRecord({ settings }: Session): number {
+  return estimatedBytesPerRecord(settings.valueBytes, settings.batchBytes)
 }
 
 /** Both tools at once; the rate is the smaller of the two over the seconds in which the producer's lines count. */
@@ -326,7 +317,11 @@ export async function producerAndConsumer(session: Session): Promise<RunResult> 
     await endTools([producer, consumer])
     followers.quiet()
     const replication = await guard(session, followers.result())
-    return result(session, { ...slower, series: produced.series(), processes }, { replication })
+    const io = watch.io(bytesPerRecord(session), {
+      produced: produced.records,
+      consumed: last.records - first.records,
+    })
+    return result(session, { ...slower, series: produced.series(), processes }, { replication, io })
   } finally {
     await endTools([producer, consumer])
     if (!session.signal.aborted) await deleteTopic(session, topic)
@@ -351,6 +346,7 @@ export async function endToEnd(session: Session): Promise<RunResult> {
       ...[String(warmUp), String(settings.seconds * 3), FETCH_MAX_WAIT_MS],
     ],
     jvmFlags: TOOL_FLAGS,
+    place: nextClientPlace(),
     onLine: (line) => {
       if (line === 'measuring') measuring.resolve()
       else if (line === 'measured') measured.resolve()
@@ -370,10 +366,14 @@ export async function endToEnd(session: Session): Promise<RunResult> {
     followers.end()
     followers.quiet()
     const replication = await guard(session, followers.result())
-    const latency = new LatencyRecorder()
-    for (const one of nanos) latency.record(one / 1e6)
-    const summary = latency.summary() ?? null
-    const seconds = nanos.reduce((total, one) => total + one / 1e9, 0)
+    const latency = new IntervalLatency()
+    let seconds = 0
+    for (const one of nanos) {
+      seconds += one / 1e9
+      latency.record(one / 1e6, seconds * 1000)
+    }
+    latency.finish(seconds * 1000)
+    const summary = latency.whole.summary() ?? null
     return result(
       session,
       { records: nanos.length, seconds, series: [], processes },
@@ -383,6 +383,8 @@ export async function endToEnd(session: Session): Promise<RunResult> {
         verified: true,
         warmUpSeconds: warmUp,
         replication,
+        intervals: latency.intervals,
+        io: watch.io(bytesPerRecord(session), { produced: nanos.length, consumed: nanos.length }),
       },
     )
   } finally {

@@ -2,14 +2,19 @@
 import { Channel } from './channel.ts'
 import { runConsumer } from './consumer.ts'
 import { runEndToEnd } from './end-to-end.ts'
+import { runPeerConsumer } from './peer-consumer.ts'
+import { runPeerProducer } from './peer-producer.ts'
+import { loadPeer } from './peers/index.ts'
 import { runProducer } from './producer.ts'
 import type { DriverResult, DriverSpec } from './protocol.ts'
 
-function run(spec: DriverSpec, channel: Channel): Promise<DriverResult> {
+async function run(spec: DriverSpec, channel: Channel): Promise<DriverResult> {
   switch (spec.kind) {
     case 'producer':
+      if (spec.client !== null) return runPeerProducer(await loadPeer(spec.client), spec, channel)
       return runProducer(spec, channel)
     case 'consumer':
+      if (spec.client !== null) return runPeerConsumer(await loadPeer(spec.client), spec, channel)
       return runConsumer(spec, channel)
     case 'end-to-end':
       return runEndToEnd(spec, channel)

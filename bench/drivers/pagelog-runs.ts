@@ -1,6 +1,7 @@
-/** The tests with pagelog's own client, on any target. Each function is one run: set up, warm up, measure, drain, verify. */
+/** The tests with pagelog's own client or another one for Node.js, on any target. Each function is one run: set up, warm up, measure, drain, verify. */
 import { LatencyRecorder, type LatencySummary } from '../measure/latency.ts'
-import type { ProcessResult, ReplicationResult, RunResult, SeriesPoint } from '../result.ts'
+import { sumSeries } from '../measure/series.ts'
+import type { ProcessResult, ReplicationResult, RunResult } from '../result.ts'
 import { DriverProcess } from './driver-process.ts'
 import { addChecksums, type Checksum, difference } from './payloads.ts'
 import type { ConsumerSpec, DriverResult, DriverSpec, ProducerSpec } from './protocol.ts'
@@ -17,15 +18,18 @@ import {
 
 /** LinkedIn's buffer.memory, also Kafka's tool's here. */
 export const BUFFER_BYTES = 64 * 1024 * 1024
-/** Of the test that has several. */
+/** Of the tests that have several. */
 export const PRODUCERS = 3
+export const CONSUMERS = 3
 
 function producerSpec(session: Session, topic: string): ProducerSpec {
   const { settings, target } = session
   return {
     kind: 'producer',
+    client: session.client ?? null,
     bootstrap: target.bootstrap,
     topic,
+    partitions: settings.partitions,
     payload: {
       valueBytes: settings.valueBytes,
       seed: settings.payloadSeed,
@@ -45,6 +49,7 @@ function consumerSpec(session: Session, topic: string, mode: ConsumerSpec['mode'
   const { settings, target } = session
   return {
     kind: 'consumer',
+    client: session.client ?? null,
     bootstrap: target.bootstrap,
     topic,
     partitions: settings.partitions,
@@ -58,6 +63,7 @@ function consumerSpec(session: Session, topic: string, mode: ConsumerSpec['mode'
 interface Driven {
   readonly results: readonly DriverResult[]
   readonly processes: ProcessResult[]
+  readonly watch: RunWatch
   /** From the first that measured to the last that had measured. */
   readonly seconds: number
   readonly replication: ReplicationResult | null
@@ -107,7 +113,7 @@ async function runTogether(session: Session, specs: readonly DriverSpec[]): Prom
     const results = await guard(session, Promise.all(drivers.map(({ result }) => result)))
     const replication = await guard(session, followers.result())
     for (const [i, { role }] of drivers.entries()) processes = withLoopDelay(processes, role, results[i]!)
-    return { results, processes, seconds, replication }
+    return { results, processes, watch, seconds, replication }
   } finally {
     await Promise.all(drivers.map((driver) => driver.end()))
   }
@@ -126,7 +132,7 @@ function latencyOf(results: readonly DriverResult[]): LatencySummary | null {
 function runResult(
   session: Session,
   result: DriverResult,
-  rest: Pick<RunResult, 'processes' | 'verified' | 'storedBytesPerRecord' | 'replication'>,
+  rest: Pick<RunResult, 'processes' | 'verified' | 'storedBytesPerRecord' | 'replication' | 'io'>,
 ): RunResult {
   const latency = latencyOf([result])
   return {
@@ -140,16 +146,19 @@ function runResult(
     retries: result.retries,
     warmUpSeconds: session.settings.warmUpSeconds,
     writeBackQuiet: null,
+    ...(result.intervals === undefined ? {} : { intervals: result.intervals }),
     ...rest,
+    ...(session.target.dataDirectory === null ? { storedBytesPerRecord: null, io: null } : {}),
   }
 }
 
 export async function singleProducer(session: Session): Promise<RunResult> {
   const topic = newTopic('producer')
   await createTopic(session, topic, session.settings.partitions)
-  const { result, processes, replication } = await runOne(session, producerSpec(session, topic))
+  const { result, processes, watch, replication } = await runOne(session, producerSpec(session, topic))
   const stored = await verifyStored(session, topic, [result])
-  return runResult(session, result, { processes, replication, ...stored })
+  const io = watch.io(stored.storedBytesPerRecord, { produced: result.records })
+  return runResult(session, result, { processes, io, replication, ...stored })
 }
 
 /** Each with values of its own; the rate is that of all together, from the first's beginning to the last's end. */
@@ -161,10 +170,19 @@ export async function threeProducers(session: Session): Promise<RunResult> {
   const specs = Array.from({ length: PRODUCERS }, (_, i) => {
     return { ...one, records, payload: { ...one.payload, seed: one.payload.seed + i } }
   })
-  const { results, processes, seconds, replication } = await runTogether(session, specs)
+  const { results, processes, watch, seconds, replication } = await runTogether(session, specs)
   const stored = await verifyStored(session, topic, results)
+  const all = allOf(results, seconds)
+  const latency = latencyOf(results)
+  const io = watch.io(stored.storedBytesPerRecord, { produced: all.records })
+  const run = runResult(session, all, { processes, io, replication, ...stored })
+  return { ...run, latencyMs: latency, serviceTimeMs: latency }
+}
+
+/** What several of a kind came to together. */
+function allOf(results: readonly DriverResult[], seconds: number): DriverResult {
   const sum = (of: (result: DriverResult) => number) => results.reduce((total, result) => total + of(result), 0)
-  const all: DriverResult = {
+  return {
     ...results[0]!,
     records: sum((result) => result.records),
     seconds,
@@ -172,18 +190,6 @@ export async function threeProducers(session: Session): Promise<RunResult> {
     errors: 0,
     retries: sum(({ retries }) => retries),
   }
-  const latency = latencyOf(results)
-  const run = runResult(session, all, { processes, replication, ...stored })
-  return { ...run, latencyMs: latency, serviceTimeMs: latency }
-}
-
-/** Points of several series that are taken in the same rhythm, until the first of them ends. */
-function sumSeries(all: readonly (readonly SeriesPoint[])[]): SeriesPoint[] {
-  const points = Math.min(...all.map(({ length }) => length))
-  return all[0]!.slice(0, points).map(({ atSeconds }, i) => ({
-    atSeconds,
-    recordsPerSecond: all.reduce((total, series) => total + series[i]!.recordsPerSecond, 0),
-  }))
 }
 
 /** All was acknowledged, and what is stored is that; then the topic is deleted. */
@@ -203,7 +209,7 @@ async function verifyStored(
 
 /** Reads all of a topic once, outside of what is measured, and compares it with what was acknowledged. */
 async function readBack(session: Session, topic: string, acknowledged: Checksum): Promise<true> {
-  const spec = { ...consumerSpec(session, topic, 'follow'), warmUpSeconds: 0 }
+  const spec = { ...consumerSpec(session, topic, 'follow'), client: null, warmUpSeconds: 0 }
   const driver = new DriverProcess(spec, () => {})
   try {
     await guard(session, driver.ready)
@@ -222,7 +228,7 @@ async function readBack(session: Session, topic: string, acknowledged: Checksum)
 export async function fillTopic(session: Session, records: number): Promise<StoredTopic> {
   const topic = newTopic('consumer')
   await createTopic(session, topic, session.settings.partitions)
-  const spec = { ...producerSpec(session, topic), warmUpSeconds: 0, records, seconds: 600 }
+  const spec = { ...producerSpec(session, topic), client: null, warmUpSeconds: 0, records, seconds: 600 }
   const driver = new DriverProcess(spec, (count) => session.onProgress('fill', count))
   try {
     await guard(session, driver.ready)
@@ -236,12 +242,31 @@ export async function fillTopic(session: Session, records: number): Promise<Stor
 }
 
 export async function singleConsumer(session: Session, stored: StoredTopic): Promise<RunResult> {
-  const { result, processes } = await runOne(session, consumerSpec(session, stored.topic, 'laps'))
-  const wrong = difference(stored.checksum, result.checksum)
-  if (wrong !== undefined) throw new Error(`what was read is not what was acknowledged: ${wrong}`)
+  return consumers(session, stored, 1)
+}
+
+/** Each reads all that is stored; the rate is that of all together, from the first's beginning to the last's end. */
+export async function threeConsumers(session: Session, stored: StoredTopic): Promise<RunResult> {
+  return consumers(session, stored, CONSUMERS)
+}
+
+async function consumers(session: Session, stored: StoredTopic, count: number): Promise<RunResult> {
+  const specs = Array.from({ length: count }, () => consumerSpec(session, stored.topic, 'laps'))
+  const { results, processes, watch, seconds } = await runTogether(session, specs)
+  for (const { checksum, isPart } of results) {
+    const wrong = isPart === true ? undefined : difference(stored.checksum, checksum)
+    if (wrong !== undefined) throw new Error(`what was read is not what was acknowledged: ${wrong}`)
+  }
+  const isWhole = results.every(({ isPart }) => isPart !== true)
+  const result = count === 1 ? results[0]! : allOf(results, seconds)
   const bytes = storedBytes(session.target.dataDirectory, stored.topic)
   const storedBytesPerRecord = bytes / stored.checksum.records
-  return runResult(session, result, { processes, verified: true, storedBytesPerRecord, replication: null })
+  const io = watch.io(storedBytesPerRecord, { consumed: result.records })
+  return runResult(session, result, {
+    ...{ processes, io, storedBytesPerRecord, replication: null },
+    // Of a part, which is all that a slow client reads in its time, nobody knows what it must add up to.
+    verified: isWhole ? true : null,
+  })
 }
 
 /**
@@ -278,11 +303,13 @@ export async function producerAndConsumer(session: Session): Promise<RunResult> 
     const bytes = storedBytes(session.target.dataDirectory, topic)
     await deleteTopic(session, topic)
     const slower = consumed.records / consumed.seconds < produced.records / produced.seconds ? consumed : produced
+    const storedBytesPerRecord = bytes / produced.checksum.records
     const both = { ...produced, records: slower.records, seconds: slower.seconds, series: slower.series }
     return runResult(session, both, {
       processes: withLoopDelay(withLoopDelay(processes, 'producer', produced), 'consumer', consumed),
+      io: watch.io(storedBytesPerRecord, { produced: produced.records, consumed: consumed.records }),
       verified: true,
-      storedBytesPerRecord: bytes / produced.checksum.records,
+      storedBytesPerRecord,
       replication,
     })
   } finally {
@@ -294,7 +321,7 @@ export async function endToEnd(session: Session): Promise<RunResult> {
   const { settings, target } = session
   const topic = newTopic('end-to-end')
   await createTopic(session, topic, 1)
-  const { result, processes, replication } = await runOne(session, {
+  const { result, processes, watch, replication } = await runOne(session, {
     kind: 'end-to-end',
     bootstrap: target.bootstrap,
     topic,
@@ -308,10 +335,12 @@ export async function endToEnd(session: Session): Promise<RunResult> {
   if (result.errors > 0) throw new Error(`${result.errors} records were not acknowledged`)
   const bytes = storedBytes(target.dataDirectory, topic)
   await deleteTopic(session, topic)
+  const storedBytesPerRecord = bytes / result.checksum.records
   return runResult(session, result, {
     processes,
+    io: watch.io(storedBytesPerRecord, { produced: result.records, consumed: result.records }),
     verified: true,
-    storedBytesPerRecord: bytes / result.checksum.records,
+    storedBytesPerRecord,
     replication,
   })
 }

@@ -2,6 +2,8 @@
  * What the harness and a driver process say to each other over IPC. A driver sets up, says `ready`, waits for `start`,
  * warms up, says `measuring`, measures, says `measured`, drains, says `result`, and ends.
  */
+import type { LatencyInterval } from '../load/intervals.ts'
+import type { PreparedClient } from '../peers/node-clients.ts'
 import type { LoopDelay, SeriesPoint } from '../result.ts'
 import type { Checksum } from './payloads.ts'
 
@@ -22,6 +24,9 @@ interface CommonSpec {
 
 export interface ProducerSpec extends CommonSpec {
   readonly kind: 'producer'
+  /** Another client than ours. */
+  readonly client: PreparedClient | null
+  readonly partitions: number
   readonly payload: PayloadSpec
   readonly acks: number
   readonly batchBytes: number
@@ -31,10 +36,12 @@ export interface ProducerSpec extends CommonSpec {
 
 export interface ConsumerSpec extends CommonSpec {
   readonly kind: 'consumer'
+  /** Another client than ours. */
+  readonly client: PreparedClient | null
   readonly partitions: number
   /**
    * `laps`: what is stored, from the start, again and again (each partition begins anew when it has been read), until
-   * the measured phase is over; then every partition is read to its end once more.
+   * the measured phase is over; then every partition is read to its end once more. Other clients read it once.
    * `follow`: each record once, as it comes, measuring from `measure` to `measured`, until `finish` says how many there are.
    */
   readonly mode: 'laps' | 'follow'
@@ -61,8 +68,12 @@ export interface DriverResult {
   readonly seconds: number
   /** Of all phases: acknowledged by a producer, received by a consumer (in `laps`: of one lap). */
   readonly checksum: Checksum
+  /** A consumer's sums are not of all that is stored: the measured phase was over before. */
+  readonly isPart?: boolean
   /** Encoded histogram; an empty string when nothing was recorded. */
   readonly latency: string
+  /** The same second by second, of tests of latency. */
+  readonly intervals?: readonly LatencyInterval[]
   readonly series: readonly SeriesPoint[]
   readonly errors: number
   readonly retries: number

@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Admin } from '../../src/client/index.ts'
 import { estimatedBytesPerRecord } from '../limits/limits.ts'
+import { loopbackBytes, runIo } from '../measure/io.ts'
 import { ProcessWatch } from '../measure/processes.ts'
 import { replicaSizes, untilEqual } from '../measure/replicas.ts'
-import type { BenchSettings, ProcessResult, ReplicationResult } from '../result.ts'
-import type { Target } from '../targets/target.ts'
+import type { PreparedClient } from '../peers/node-clients.ts'
+import type { BenchSettings, ProcessResult, ReplicationResult, RunIo } from '../result.ts'
+import type { AnyTarget } from '../targets/target.ts'
 import type { Checksum } from './payloads.ts'
 
 /** Beside what a phase is given: a JVM's start, the filling of a topic, reading back. */
@@ -18,7 +20,9 @@ const GONE_LOOK_MS = 50
 const GONE_LOOKS_MAX = 200
 
 export interface Session {
-  readonly target: Target
+  readonly target: AnyTarget
+  /** Drives the test instead of ours. */
+  readonly client?: PreparedClient
   /** Of every topic that is made. */
   readonly replicationFactor: number
   readonly settings: BenchSettings
@@ -37,6 +41,7 @@ export async function createTopic(session: Session, topic: string, partitions: n
   const admin = new Admin({ bootstrap: session.target.bootstrap })
   try {
     await admin.createTopics([{ topic, partitions, replicationFactor: session.replicationFactor }])
+    session.target.topics?.add(topic)
   } finally {
     await admin.close()
   }
@@ -46,6 +51,7 @@ export async function deleteTopic(session: Session, topic: string): Promise<void
   const admin = new Admin({ bootstrap: session.target.bootstrap })
   try {
     await admin.deleteTopics([topic])
+    session.target.topics?.delete(topic)
   } finally {
     await admin.close()
   }
@@ -61,8 +67,9 @@ async function untilGone({ target, signal }: Session, topic: string): Promise<vo
   }
 }
 
-/** Bytes of the segments of a topic as the file system has them. */
-export function storedBytes(dataDirectory: string, topic: string): number {
+/** Bytes of the segments of a topic as the file system has them; NaN where the brokers are elsewhere. */
+export function storedBytes(dataDirectory: string | null, topic: string): number {
+  if (dataDirectory === null) return Number.NaN
   let bytes = 0
   for (const name of readdirSync(dataDirectory)) {
     if (!name.startsWith(`${topic}-`)) continue
@@ -90,7 +97,7 @@ export class FollowerWatch {
   }
 
   get #isReplicated(): boolean {
-    return this.#session.replicationFactor > 1
+    return this.#session.replicationFactor > 1 && this.#session.target.brokers.length > 0
   }
 
   /** The measured phase is over. */
@@ -115,10 +122,13 @@ export class FollowerWatch {
   }
 }
 
-/** CPU and memory of the brokers and their drivers during the measured phase. */
+/** CPU, memory and traffic of the brokers and their drivers during the measured phase. */
 export class RunWatch {
   readonly #session: Session
   readonly #watches = new Map<string, ProcessWatch>()
+  #loopbackAt: number | undefined
+  #loopback: number | undefined
+  #brokers: readonly ProcessResult[] = []
 
   constructor(session: Session, drivers: readonly { role: string; pid: number }[]) {
     this.#session = session
@@ -132,16 +142,29 @@ export class RunWatch {
   async start(): Promise<void> {
     await this.#session.target.resetMetrics()
     for (const watch of this.#watches.values()) watch.start()
+    this.#loopbackAt = loopbackBytes()
   }
 
   async stop(): Promise<ProcessResult[]> {
     const results: ProcessResult[] = []
+    const loopback = loopbackBytes()
+    if (loopback !== undefined && this.#loopbackAt !== undefined) this.#loopback = loopback - this.#loopbackAt
     for (const [role, watch] of this.#watches) results.push({ role, ...watch.stop(), eventLoopDelayMs: null })
     // The brokers come first.
+    this.#brokers = results.slice(0, this.#session.target.brokers.length)
     for (const [i, loopDelay] of (await this.#session.target.loopDelays()).entries()) {
       if (loopDelay !== undefined) results[i] = { ...results[i]!, eventLoopDelayMs: loopDelay }
     }
     return results
+  }
+
+  /**
+   * From the start to the last stop. Of the records that were produced meanwhile every follower is sent each, of those consumed
+   * a consumer is.
+   */
+  io(bytesPerRecord: number, { produced = 0, consumed = 0 }: { produced?: number; consumed?: number }): RunIo | null {
+    const served = bytesPerRecord * (produced * (this.#session.replicationFactor - 1) + consumed)
+    return runIo(this.#brokers, this.#loopback, served === 0 ? null : served)
   }
 }
 

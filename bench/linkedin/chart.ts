@@ -7,7 +7,7 @@ export function linkedinChart(result: LinkedinResult): string | undefined {
   const tests = result.tests.filter(({ published }) => published.recordsPerSecond !== null)
   if (tests.length === 0) return undefined
   const targets = [...new Set(tests.flatMap(({ columns }) => columns.map(({ target }) => target)))]
-  const option = (palette: Palette): Option => {
+  const option = (palette: Palette, isNarrow: boolean): Option => {
     const colours = Object.values(palette.series)
     const ours = targets.flatMap((target, index) =>
       (['2014', 'today'] as const).map((name) => ({
@@ -26,13 +26,14 @@ export function linkedinChart(result: LinkedinResult): string | undefined {
       data: tests.map(({ published }) => published.recordsPerSecond),
     }
     return {
-      grid: { left: 176, right: 64, top: 20 + 18 * (ours.length + 1), bottom: 30 },
+      grid: { left: isNarrow ? 104 : 176, right: isNarrow ? 48 : 64, top: 20 + 18 * (ours.length + 1), bottom: 30 },
       legend: { top: 0, left: 0, orient: 'vertical', textStyle: { color: palette.text, fontSize: 11 }, itemHeight: 9 },
       xAxis: valueAxis(palette, formatRate),
       yAxis: {
         type: 'category',
         inverse: true,
-        data: tests.map(({ id }) => id),
+        // In lines where there is no room for one.
+        data: tests.map(({ id }) => (isNarrow ? id.replaceAll(/(.{8,}?-)/g, '$1\n') : id)),
         axisLabel: { color: palette.text, fontSize: 11 },
         axisLine: { lineStyle: { color: palette.line } },
         axisTick: { show: false },

@@ -14,6 +14,8 @@ export interface LinkedinColumn {
   readonly p50: number | null
   readonly p99: number | null
   readonly p999: number | null
+  /** Of the test in which the stored data grow: the last tenth's rate as a share of the first's. */
+  readonly lastOfFirst?: number | null
   readonly error: string | null
 }
 

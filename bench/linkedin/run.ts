@@ -3,7 +3,9 @@ import { type AskedSettings, type BenchOptions, runBench } from '../bench.ts'
 import { POOL_BYTES } from '../drivers/payloads.ts'
 import { factsOf } from '../facts.ts'
 import type { Progress } from '../measure/progress.ts'
+import type { Driving } from '../options.ts'
 import { allTests, type BenchResult, type TestId, type TestResult, variantName } from '../result.ts'
+import { storedOf } from '../summary.ts'
 import { type Column, columns, HARDWARE_2014, MESSAGE_SIZES, type Published, published } from './published.ts'
 import type { LinkedinColumn, LinkedinResult, LinkedinTest } from './result.ts'
 
@@ -12,6 +14,11 @@ export interface LinkedinOptions {
   readonly tests: readonly string[]
   readonly mode: 'quick' | 'normal' | 'full'
   readonly against: string | null
+  readonly driving?: Driving
+  /** What throughput-vs-stored adds; by default as the mode has it. */
+  readonly storedBytes?: number
+  /** What each broker is confined to. */
+  readonly brokerMemoryBytes?: number
   readonly command: string
   readonly dataDirectory?: string
   readonly signal: AbortSignal
@@ -30,11 +37,33 @@ export interface Step {
 }
 
 const SYNC = 'single-producer-3x-sync'
+const GIB = 1024 ** 3
 const phases = {
-  quick: { runs: 1, seconds: 1.5, warmUpSeconds: 0.7, latencyRecords: 1_000, recordsMax: 1_000_000 },
-  normal: { runs: 3, seconds: 10, warmUpSeconds: 2.5, latencyRecords: 10_000, recordsMax: 10_000_000 },
+  quick: {
+    runs: 1,
+    seconds: 1.5,
+    warmUpSeconds: 0.7,
+    latencyRecords: 1_000,
+    recordsMax: 1_000_000,
+    storedBytes: 1 * GIB,
+  },
+  normal: {
+    runs: 3,
+    seconds: 10,
+    warmUpSeconds: 2.5,
+    latencyRecords: 10_000,
+    recordsMax: 10_000_000,
+    storedBytes: 4 * GIB,
+  },
   // The paper's size.
-  full: { runs: 3, seconds: 600, warmUpSeconds: 5, latencyRecords: 50_000, recordsMax: 50_000_000 },
+  full: {
+    runs: 3,
+    seconds: 600,
+    warmUpSeconds: 5,
+    latencyRecords: 50_000,
+    recordsMax: 50_000_000,
+    storedBytes: 40 * GIB,
+  },
 } as const
 /** What one run stores at most with records of other sizes than the paper's. */
 const RUN_BYTES = 1e9
@@ -77,11 +106,18 @@ export function stepsOf(asked: readonly string[], mode: LinkedinOptions['mode'])
   })
 }
 
+/** A step for each test, so that a quick run can end between any two; both columns of a test are neighbours. */
+function oneByOne(steps: readonly Step[]): Step[] {
+  const single = steps.flatMap((step) => step.tests.map((test, i) => ({ ...step, ids: [step.ids[i]!], tests: [test] })))
+  const place = ({ ids }: Step) => published.findIndex(({ id }) => id === ids[0])
+  return single.sort((a, b) => place(a) - place(b))
+}
+
 export async function runLinkedin(options: LinkedinOptions): Promise<LinkedinResult> {
   const { signal, progress, command, mode } = options
   const startedAt = new Date().toISOString()
   const startedMs = performance.now()
-  const steps = stepsOf(options.tests, mode)
+  const steps = mode === 'quick' ? oneByOne(stepsOf(options.tests, mode)) : stepsOf(options.tests, mode)
   const done: { step: Step; result: BenchResult }[] = []
   for (const step of steps) {
     if (signal.aborted) break
@@ -94,6 +130,7 @@ export async function runLinkedin(options: LinkedinOptions): Promise<LinkedinRes
     )
     const result = await (options.run ?? runBench)({
       settings: settingsOf(step, options),
+      ...options.driving,
       command,
       signal,
       progress,
@@ -119,7 +156,7 @@ export async function runLinkedin(options: LinkedinOptions): Promise<LinkedinRes
   }
 }
 
-function settingsOf(step: Step, { mode, against }: LinkedinOptions): AskedSettings {
+function settingsOf(step: Step, { mode, against, storedBytes, brokerMemoryBytes }: LinkedinOptions): AskedSettings {
   const { valueBytes, batchBytes, column, tests } = step
   const { recordsMax, ...phase } = phases[mode]
   const records =
@@ -136,6 +173,8 @@ function settingsOf(step: Step, { mode, against }: LinkedinOptions): AskedSettin
     against,
     payloadSeed: 1,
     payloadPoolBytes: POOL_BYTES,
+    ...(storedBytes === undefined ? {} : { storedBytes }),
+    ...(brokerMemoryBytes === undefined ? {} : { brokerMemoryBytes }),
   }
 }
 
@@ -164,6 +203,7 @@ function columnOf(step: Step, result: BenchResult, found: TestResult): LinkedinC
     p50: latencyMs?.p50 ?? null,
     p99: latencyMs?.p99 ?? null,
     p999: latencyMs?.p999 ?? null,
+    lastOfFirst: storedOf(found)?.lastOfFirst ?? null,
     error: failure?.error ?? null,
   }
 }

@@ -1,8 +1,10 @@
 /** 2014 beside now, as rows: for a terminal, Markdown, CSV, and a page. */
-import { formatMs, formatRate } from '../measure/progress.ts'
+import { pageCacheShare } from '../measure/io.ts'
+import { formatGiB, formatMs, formatRate } from '../measure/progress.ts'
 import { escapeHtml as h, page } from '../report/page.ts'
 import { alignColumns } from '../report/table.ts'
 import type { Cell } from '../report/text-files.ts'
+import { ioOf } from '../summary.ts'
 import type { LinkedinColumn, LinkedinResult, LinkedinTest } from './result.ts'
 
 /** Median, or for latencies p50, p99, p99.9. */
@@ -11,7 +13,8 @@ function figure(test: LinkedinTest, column: LinkedinColumn): string {
     return column.error === null ? 'not measured' : `failed: ${column.error.split('\n')[0]}`
   }
   if (test.published.latencyMs !== null) return latency(column)
-  return `${formatRate(column.recordsPerSecond)} rec/s, ${(column.mebibytesPerSecond ?? 0).toFixed(1)} MiB/s`
+  const flat = column.lastOfFirst == null ? '' : `, last tenth ${(column.lastOfFirst * 100).toFixed(0)} % of the first`
+  return `${formatRate(column.recordsPerSecond)} rec/s, ${(column.mebibytesPerSecond ?? 0).toFixed(1)} MiB/s${flat}`
 }
 
 function latency({ p50, p99, p999 }: { p50: number | null; p99: number | null; p999: number | null }): string {
@@ -52,6 +55,7 @@ export function formatLinkedin(result: LinkedinResult): string {
     ...alignColumns(linkedinRows(result)),
     '',
     'end-to-end: p50 / p99 / p99.9',
+    ...pageCacheLines(result),
     ...(result.missing.length === 0 ? [] : [`not measured: ${result.missing.join(', ')}`]),
     `2014: ${result.hardware2014}`,
     `now: ${result.complete ? '' : 'INCOMPLETE. '}${result.orientation ? 'For orientation only (one short run each). ' : ''}` +
@@ -59,19 +63,51 @@ export function formatLinkedin(result: LinkedinResult): string {
   ].join('\n')
 }
 
+/** Of all that consumers and followers were sent in the median runs, for each kind of broker. */
+function pageCacheLines({ results }: LinkedinResult): string[] {
+  const all = results.flatMap((one) => one.results)
+  return [...new Set(all.map(({ target }) => target))].flatMap((target) => {
+    let [served, read] = [0, 0]
+    for (const one of all) {
+      const io = one.target === target ? ioOf(one) : null
+      if (io?.servedBytes == null) continue
+      served += io.servedBytes
+      read += io.readBytes
+    }
+    if (served === 0) return []
+    const share = `${(Math.floor(pageCacheShare(read, served) * 1e4) / 100).toFixed(2)} % of the reads`
+    return [
+      `${target}: ${share} came from the page cache (${formatGiB(read)} off the device, ${formatGiB(served)} served)`,
+    ]
+  })
+}
+
 /** Numbers without units, a row for each measurement. */
 export function linkedinCsv(result: LinkedinResult): Cell[][] {
   const head = [
     ...['test', 'column', 'target', 'settings', 'records/s', 'low', 'high', 'MiB/s', 'p50 ms', 'p99 ms', 'p99.9 ms'],
+    'last tenth of first',
     ...['2014 records/s', '2014 MiB/s', 'error'],
   ]
   const rows = result.tests.flatMap(({ id, published, columns }) =>
     columns.map((one) => [
       ...[id, one.name, one.target, one.settings, one.recordsPerSecond, one.low, one.high, one.mebibytesPerSecond],
-      ...[one.p50, one.p99, one.p999, published.recordsPerSecond, published.mebibytesPerSecond, one.error],
+      ...[one.p50, one.p99, one.p999, one.lastOfFirst ?? null],
+      ...[published.recordsPerSecond, published.mebibytesPerSecond, one.error],
     ]),
   )
   return [head, ...rows]
+}
+
+async function storedFigures({ results }: LinkedinResult): Promise<string> {
+  const { storedChart, variantsOf } = await import('../report/charts.ts')
+  const figures = results.map((one) => {
+    const chart = storedChart(one, 'throughput-vs-stored')
+    const { batchBytes, lingerMs } = one.settings
+    const what = `Records a second by what is stored on all brokers: batch.size ${batchBytes}, linger.ms ${lingerMs}, ${variantsOf(one).join(', ')}.`
+    return chart === undefined ? '' : `<figure>${chart}<figcaption>${h(what)}</figcaption></figure>`
+  })
+  return figures.join('')
 }
 
 export async function renderLinkedin(result: LinkedinResult): Promise<string> {
@@ -79,6 +115,7 @@ export async function renderLinkedin(result: LinkedinResult): Promise<string> {
   const [heads = [], ...rows] = linkedinRows(result)
   const cells = (row: readonly string[], tag: string) => row.map((cell) => `<${tag}>${h(cell)}</${tag}>`).join('')
   const chart = linkedinChart(result)
+  const stored = await storedFigures(result)
   const lines = formatLinkedin(result).split('\n')
   const notes = lines.slice(lines.indexOf('') + 1)
   return page(
@@ -90,6 +127,7 @@ ${result.orientation ? '<p class="notice">One short run of each: for orientation
 ${result.complete ? '' : '<p class="notice">Incomplete.</p>'}
 </header>
 ${chart === undefined ? '' : `<section><h2>Records a second</h2><figure>${chart}<figcaption>Medians; what was published in 2014 beside them.</figcaption></figure></section>`}
+${stored === '' ? '' : `<section><h2>While the stored data grow</h2><div class="grid">${stored}</div></section>`}
 <section><h2>All</h2><div class="scroll"><table><thead><tr>${cells(heads, 'th')}</tr></thead><tbody>${rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('\n')}</tbody></table></div></section>
 <section><h2>How it was measured</h2>${notes.map((line) => `<p class="faint">${h(line)}</p>`).join('')}<pre>${h(result.command)}</pre></section>`,
   )

@@ -1,10 +1,9 @@
 /** What a load runs against: a broker of our own in scratch space, on loopback or in namespaces, or one that is there. */
-import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { placementHere } from '../netns/namespaces.ts'
 import type { Placement } from '../netns/placement.ts'
-import { UsageError } from '../options.ts'
+import { readHosts } from '../options.ts'
 import { endAllChildren } from '../process/children.ts'
 import { makeScratch, type Scratch } from '../process/scratch.ts'
 import { startPagelog } from '../targets/pagelog.ts'
@@ -56,22 +55,4 @@ export async function withSession<Value>(
     await placement.close()
     scratch.remove()
   }
-}
-
-/** `host:port` a line; what follows a # is for people. Throws UsageError. */
-export function readHosts(path: string): string {
-  let text = ''
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new UsageError(`--hosts ${path}: ${(error as Error).message}`)
-  }
-  const hosts = text
-    .split('\n')
-    .map((line) => line.replace(/#.*/, '').trim())
-    .filter((line) => line !== '')
-  const wrong = hosts.find((host) => !/^\S+:\d{1,5}$/.test(host))
-  if (wrong !== undefined) throw new UsageError(`--hosts ${path}: ${wrong} is not host:port`)
-  if (hosts.length === 0) throw new UsageError(`--hosts ${path}: no host in it`)
-  return hosts.join(',')
 }

@@ -1,8 +1,9 @@
 /**
- * CPU and memory of other processes as Linux tells them: /proc/<pid>/stat, /status, /task. Elsewhere nothing is known
+ * CPU, memory and traffic of other processes as Linux tells them: /proc/<pid>/stat, /status, /task, and io.ts. Elsewhere nothing is known
  * and the numbers are absent, never made up.
  */
 import { readdirSync, readFileSync } from 'node:fs'
+import { type IoReading, readIo } from './io.ts'
 
 /** Fixed at 100 for user space on Linux whatever the kernel's own tick is. */
 const TICKS_PER_SECOND = 100
@@ -56,12 +57,19 @@ export interface ProcessUse {
   readonly rss: number | null
   /** CPU of the busiest thread over the time measured: an event loop or a sender thread near 1 is the limit. */
   readonly busiestThread: number | null
+  readonly readBytes: number | null
+  readonly writtenBytes: number | null
+  readonly receivedBytes: number | null
+  readonly sentBytes: number | null
 }
+
+const UNKNOWN_TRAFFIC = { readBytes: null, writtenBytes: null, receivedBytes: null, sentBytes: null }
 
 /** Watches one process from `start` to `stop`. */
 export class ProcessWatch {
   readonly pid: number
   #first: ProcessReading | undefined
+  #firstIo: IoReading | undefined
   #startedMs = 0
   #rss = 0
   #timer: NodeJS.Timeout | undefined
@@ -72,6 +80,7 @@ export class ProcessWatch {
 
   start(): void {
     this.#first = readProcess(this.pid)
+    this.#firstIo = readIo(this.pid)
     this.#startedMs = performance.now()
     this.#rss = this.#first?.residentBytes ?? 0
     this.#timer = setInterval(() => {
@@ -83,7 +92,9 @@ export class ProcessWatch {
   stop(): ProcessUse {
     clearInterval(this.#timer)
     const last = readProcess(this.pid)
-    if (this.#first === undefined || last === undefined) return { cpuSeconds: null, rss: null, busiestThread: null }
+    if (this.#first === undefined || last === undefined) {
+      return { cpuSeconds: null, rss: null, busiestThread: null, ...UNKNOWN_TRAFFIC }
+    }
     const seconds = (performance.now() - this.#startedMs) / 1000
     let busiest = 0
     for (const [thread, cpu] of last.threads) {
@@ -93,6 +104,21 @@ export class ProcessWatch {
       cpuSeconds: Math.round((last.cpuSeconds - this.#first.cpuSeconds) * 100) / 100,
       rss: Math.max(this.#rss, last.residentBytes),
       busiestThread: Math.round(busiest * 1000) / 1000,
+      ...this.#traffic(),
+    }
+  }
+
+  #traffic(): typeof UNKNOWN_TRAFFIC | IoReading {
+    const first = this.#firstIo
+    const last = readIo(this.pid)
+    if (first === undefined || last === undefined) return UNKNOWN_TRAFFIC
+    const since = (from: number | null, to: number | null) =>
+      from === null || to === null ? null : Math.max(0, to - from)
+    return {
+      readBytes: Math.max(0, last.readBytes - first.readBytes),
+      writtenBytes: Math.max(0, last.writtenBytes - first.writtenBytes),
+      receivedBytes: since(first.receivedBytes, last.receivedBytes),
+      sentBytes: since(first.sentBytes, last.sentBytes),
     }
   }
 }

@@ -89,6 +89,12 @@ export function formatMs(milliseconds: number): string {
   return `${milliseconds.toFixed(digits)} ms`
 }
 
+/** `40.0 GiB`, `512 MiB`, `1.2 MiB`. */
+export function formatGiB(bytes: number): string {
+  if (bytes >= 2 ** 30) return `${(bytes / 2 ** 30).toFixed(1)} GiB`
+  return `${(bytes / 2 ** 20).toFixed(bytes >= 10 * 2 ** 20 ? 0 : 1)} MiB`
+}
+
 export function formatMiB(bytes: number): string {
   return `${(bytes / 1048576).toFixed(0)} MiB`
 }

@@ -161,6 +161,13 @@ export function placementHere(): Placement {
   return here
 }
 
+let clients = 0
+
+/** For the next client of this harness: each has a place of its own. */
+export function nextClientPlace(): Place {
+  return placementHere().client(clients++)
+}
+
 /** Ends what still runs in them and removes all namespaces with this prefix. */
 export function removeNamespaces(prefix: string): void {
   for (const name of namesWith(prefix)) {

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import type { Place } from '../netns/placement.ts'
 import { Child, type ChildOptions, runToEnd } from '../process/children.ts'
 import { cacheDirectory, packageRoot } from '../process/package-root.ts'
 
@@ -48,6 +49,8 @@ export interface JavaOptions {
   readonly args: readonly string[]
   readonly jvmFlags?: readonly string[]
   readonly cwd?: string
+  /** Where it lives, by default beside us. */
+  readonly place?: Place
   readonly logFile?: string
   readonly onLine?: (line: string) => void
   readonly input?: string
@@ -68,10 +71,10 @@ const PERFORMANCE_FLAGS = [
 export async function javaCommand(options: JavaOptions): Promise<ChildOptions> {
   const logging = `-Dlog4j2.configurationFile=${join(peer, 'log4j2.properties')}`
   const jvm = [...PERFORMANCE_FLAGS, ...(options.jvmFlags ?? ['-Xmx512M']), logging]
+  const args = [...jvm, '-cp', await kafkaClasspath(), options.className, ...options.args]
   return {
-    command: javaExecutable(),
+    ...(options.place?.wrap(javaExecutable(), args) ?? { command: javaExecutable(), args }),
     guarded: true,
-    args: [...jvm, '-cp', await kafkaClasspath(), options.className, ...options.args],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.logFile === undefined ? {} : { logFile: options.logFile }),
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),

@@ -2,12 +2,15 @@
 export interface Resolvers<Value> {
   readonly promise: Promise<Value>
   readonly resolve: (value: Value) => void
+  readonly reject: (error: unknown) => void
 }
 
 export function withResolvers<Value>(): Resolvers<Value> {
   let resolve: (value: Value) => void = () => {}
-  const promise = new Promise<Value>((settle) => {
+  let reject: (error: unknown) => void = () => {}
+  const promise = new Promise<Value>((settle, fail) => {
     resolve = settle
+    reject = fail
   })
-  return { promise, resolve }
+  return { promise, resolve, reject }
 }

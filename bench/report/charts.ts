@@ -1,12 +1,13 @@
 /**
  * The report's charts: drawn by echarts to SVG text on the server side, so that the page needs no script. Each is drawn
- * for a light and for a dark page; the style sheet shows one of the two. Small and with large letters, so that a phone
- * can still read them.
+ * for a light and for a dark page, wide and for a phone; the style sheet shows one of the four.
  */
 import * as echarts from 'echarts'
-import { formatRate } from '../measure/progress.ts'
+import { formatGiB, formatRate } from '../measure/progress.ts'
 import { type BenchResult, type TestId, variantName } from '../result.ts'
+import { storedOf } from '../summary.ts'
 import { isLatencyTest } from '../workloads.ts'
+import { otherColours, variantTitles } from './variants.ts'
 
 export type Option = echarts.EChartsOption
 
@@ -23,7 +24,7 @@ const light: Palette = {
   faint: '#6b7280',
   line: '#e3e6ec',
   limit: '#9aa3b2',
-  series: { pagelog: '#0f766e', kafka: '#c2570c', 'kafka+pagelog-client': '#6d5bd0' },
+  series: { pagelog: '#0f766e', kafka: '#c2570c', 'kafka+pagelog-client': '#6d5bd0', ...otherColours },
 }
 
 const dark: Palette = {
@@ -31,40 +32,35 @@ const dark: Palette = {
   faint: '#98a2b3',
   line: '#2b313d',
   limit: '#667085',
-  series: { pagelog: '#2dd4bf', kafka: '#fb923c', 'kafka+pagelog-client': '#a594ff' },
+  series: { pagelog: '#2dd4bf', kafka: '#fb923c', 'kafka+pagelog-client': '#a594ff', ...otherColours },
 }
 
-/** The style sheet's class of a variant's colour. */
-export function variantClass(name: string): string {
-  return `key-${name.replaceAll('+', '-')}`
-}
-
-/** How a broker and its client are called where there is room. */
-export const variantTitles: Readonly<Record<string, string>> = {
-  pagelog: 'pagelog',
-  kafka: 'Apache Kafka, its own tools',
-  'kafka+pagelog-client': 'Apache Kafka, pagelog’s client',
-}
-
-const WIDTH = 520
+const WIDE = 520
+/** What a card has on a phone, so that letters have their size there. */
+const NARROW = 300
 const FONT = 'ui-sans-serif, system-ui, sans-serif'
 
-/** Both drawings of a chart, one above the other: the style sheet hides one. */
-export function draw(height: number, option: (palette: Palette) => Option, label: string): string {
-  const one = (palette: Palette, name: string) => {
-    const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height })
-    chart.setOption({ animation: false, textStyle: { fontFamily: FONT, color: palette.text }, ...option(palette) })
+/** All drawings of a chart, one above the other: the style sheet hides three. */
+export function draw(height: number, option: (palette: Palette, isNarrow: boolean) => Option, label: string): string {
+  const one = (palette: Palette, name: string, width: number) => {
+    const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height })
+    chart.setOption({
+      animation: false,
+      textStyle: { fontFamily: FONT, color: palette.text },
+      ...option(palette, width === NARROW),
+    })
     const svg = chart.renderToSVGString()
     chart.dispose()
     return `<div class="${name}" role="img" aria-label="${label}">${svg}</div>`
   }
-  return one(light, 'on-light') + one(dark, 'on-dark')
+  const both = (width: number) => one(light, 'on-light', width) + one(dark, 'on-dark', width)
+  return `<div class="wide">${both(WIDE)}</div><div class="narrow">${both(NARROW)}</div>`
 }
 
 export function valueAxis(palette: Palette, format: (value: number) => string) {
   return {
     type: 'value' as const,
-    axisLabel: { color: palette.faint, fontSize: 12, formatter: format },
+    axisLabel: { color: palette.faint, fontSize: 12, formatter: format, hideOverlap: true },
     splitLine: { lineStyle: { color: palette.line } },
   }
 }
@@ -276,6 +272,43 @@ export function seriesChart(result: BenchResult, test: TestId): string | undefin
   return draw(280, option, `Records a second over time, ${test}`)
 }
 
+/** Rate by what is stored: the tenths of the median run. */
+export function storedChart(result: BenchResult, test: TestId): string | undefined {
+  const rows = result.results.flatMap((one) => {
+    const stored = storedOf(one)
+    return one.test === test && stored !== null ? [{ name: variantName(one.target, one.driver), stored }] : []
+  })
+  if (rows.length === 0) return undefined
+  const most = Math.max(...rows.map(({ stored }) => stored.bytes))
+  const interval = axisStep(most)
+  const option = (palette: Palette): Option => ({
+    grid: { left: 76, right: 36, top: 12, bottom: 50 },
+    xAxis: {
+      ...valueAxis(palette, (value) => (value === 0 ? '0' : formatGiB(value))),
+      min: 0,
+      // Marks at whole units, not at round numbers of bytes.
+      ...{ interval, max: Math.ceil(most / interval) * interval },
+      splitLine: { show: false },
+      axisLine: { show: true, lineStyle: { color: palette.line } },
+    },
+    yAxis: { ...valueAxis(palette, millions), min: 0 },
+    series: rows.map(({ name, stored }) => ({
+      name: variantTitles[name] ?? name,
+      type: 'line' as const,
+      symbolSize: 6,
+      lineStyle: { width: 2 },
+      itemStyle: { color: palette.series[name] ?? palette.faint },
+      data: stored.tenths.map(({ storedBytes, recordsPerSecond }) => [storedBytes, recordsPerSecond]),
+    })),
+  })
+  return draw(280, option, `Records a second by what is stored, ${test}`)
+}
+
+/** A power of two of bytes, so that there are four to eight of them. */
+function axisStep(bytes: number): number {
+  return 2 ** Math.max(0, Math.ceil(Math.log2(bytes / 8)))
+}
+
 export function variantsOf(result: BenchResult): string[] {
   return [...new Set(result.results.map((one) => variantName(one.target, one.driver)))]
 }
@@ -285,11 +318,13 @@ function testTitle(test: TestId): string {
   const titles: Record<TestId, string> = {
     'single-producer': 'one\nproducer',
     'single-consumer': 'one\nconsumer',
+    'three-consumers': '3 consumers\neach all',
     'producer-and-consumer-1x': 'producer\n+ consumer',
     'end-to-end-1x': 'end to end',
     'single-producer-3x-async': 'one producer\n3x async',
     'single-producer-3x-sync': 'one producer\n3x sync',
     'three-producers-3x-async': '3 producers\n3x async',
+    'throughput-vs-stored': 'growing\n3x async',
     'producer-and-consumer-3x': 'producer\n+ consumer 3x',
     'end-to-end-3x': 'end to end\n3x',
   }

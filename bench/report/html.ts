@@ -1,14 +1,15 @@
 /** One self-contained HTML page of a result: no scripts, nothing fetched, light and dark, readable on a phone. */
-import { formatMiB, formatMs, formatRate } from '../measure/progress.ts'
+import { formatGiB, formatMiB, formatMs, formatRate } from '../measure/progress.ts'
 import { type BenchResult, isRun, type LimitResult, type TestId, type TestResult, variantName } from '../result.ts'
-import { worstReplication } from '../summary.ts'
+import { ioOf, storedOf, worstReplication } from '../summary.ts'
 import { isLatencyTest, workloads } from '../workloads.ts'
 import { escapeHtml as h, page } from './page.ts'
-import { formatRatio } from './table.ts'
+import { formatRatio, ioText, storedText } from './table.ts'
+import { variantClass, variantTitles } from './variants.ts'
 
 export async function renderReport(result: BenchResult): Promise<string> {
   const charts = await import('./charts.ts')
-  const titles = charts.variantTitles
+  const titles = variantTitles
   const title = (one: TestResult) => {
     const name = variantName(one.target, one.driver)
     return titles[name] ?? name
@@ -17,13 +18,17 @@ export async function renderReport(result: BenchResult): Promise<string> {
     svg === undefined ? '' : `<figure>${svg}<figcaption>${h(caption)}</figcaption></figure>`
   const legend = `<p class="legend">${charts
     .variantsOf(result)
-    .map((name) => `<span class="${charts.variantClass(name)}">${h(titles[name] ?? name)}</span>`)
+    .map((name) => `<span class="${variantClass(name)}">${h(titles[name] ?? name)}</span>`)
     .join('')}</p>`
   const perTest = result.settings.tests
     .map((test) => {
       const rows = result.results.filter((one) => one.test === test)
       const figures = [
         figure(charts.seriesChart(result, test), 'Records a second over the measured phase of the median run.'),
+        figure(
+          charts.storedChart(result, test),
+          'Records a second by what is stored on all brokers, a point for each tenth of it.',
+        ),
         figure(charts.latencyChart(result, test), latencyCaption(test)),
       ].join('')
       return `<section><h2>${h(workloads[test].title)} <code>${test}</code></h2>
@@ -149,6 +154,8 @@ function processTable(results: readonly TestResult[], title: (one: TestResult) =
           process.cpuSeconds === null ? '' : `${process.cpuSeconds} s`,
           process.busiestThread === null ? '' : `${(process.busiestThread * 100).toFixed(0)} %`,
           process.rss === null ? '' : formatMiB(process.rss),
+          process.readBytes == null ? '' : formatGiB(process.readBytes),
+          process.writtenBytes == null ? '' : formatGiB(process.writtenBytes),
           delay === null ? '' : formatMs(delay.p99),
           delay === null ? '' : formatMs(delay.max),
         ],
@@ -156,7 +163,8 @@ function processTable(results: readonly TestResult[], title: (one: TestResult) =
     }),
   )
   if (rows.length === 0) return ''
-  const heads = ['broker and client', 'process', 'CPU', 'busiest thread', 'memory', 'loop delay p99', 'max']
+  const names = ['broker and client', 'process']
+  const heads = [...names, 'CPU', 'busiest thread', 'memory', 'disk read', 'written', 'loop delay p99', 'max']
   return table(heads, 2, rows)
 }
 
@@ -165,7 +173,7 @@ function runList(results: readonly TestResult[], title: (one: TestResult) => str
     const runs = one.runs.map((run) => (isRun(run) ? formatRate(run.recordsPerSecond) : 'failed')).join(' · ')
     const limit = one.bottleneck === null ? '' : ` The limit was the ${one.bottleneck}.`
     const errors = one.errors + one.retries === 0 ? '' : ` Errors ${one.errors}, retries ${one.retries}.`
-    return `<li>${h(`${title(one)}: runs of ${runs} records/s.${limit}${followers(one)}${errors}`)}</li>`
+    return `<li>${h(`${title(one)}: runs of ${runs} records/s.${limit}${followers(one)}${traffic(one)}${errors}`)}</li>`
   })
   return lines.length === 0 ? '' : `<ul class="faint">${lines.join('')}</ul>`
 }
@@ -174,6 +182,25 @@ function followers(one: TestResult): string {
   const worst = worstReplication(one.runs)
   if (worst === null) return ''
   return ` Followers ${formatRate(worst.lagRecords)} records behind at the end, equal after ${formatMs(worst.equalAfterMs)}, in the worst run.`
+}
+
+function traffic(one: TestResult): string {
+  const stored = storedOf(one)
+  const io = ioOf(one)
+  const texts = [stored === null ? '' : storedText(stored), io === null ? '' : ioText(io)]
+  return texts.map((text) => (text === '' ? '' : ` ${text[0]!.toUpperCase()}${text.slice(1)}.`)).join('')
+}
+
+function growth({ tests, storedBytes, brokerMemoryBytes }: BenchResult['settings']): [string, string][] {
+  const isGrowing = tests.includes('throughput-vs-stored') && storedBytes !== undefined
+  return [
+    ...(isGrowing
+      ? [['stored', `${formatGiB(storedBytes)} on all brokers together, in throughput-vs-stored`] as const]
+      : []),
+    ...(brokerMemoryBytes === undefined
+      ? []
+      : [['memory', `each broker confined to ${formatGiB(brokerMemoryBytes)}, page cache included`] as const]),
+  ].map(([name, value]) => [name, value])
 }
 
 function settingsTable(result: BenchResult): string {
@@ -190,6 +217,7 @@ function settingsTable(result: BenchResult): string {
     ],
     ['topic', `${s.partitions} partitions, 1 replica; tests with 3x: three brokers, three replicas`],
     ['runs', `${s.runs}, each up to ${s.records} records or ${s.seconds} s after ${s.warmUpSeconds} s of warm-up`],
+    ...growth(s),
     ...Object.entries(s.targets).map(([name, settings]): [string, string] => [
       `${name} broker`,
       `${Object.entries(settings)

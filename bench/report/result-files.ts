@@ -38,19 +38,21 @@ export function writeResultFiles(
   })
 }
 
-/** The two tables alone, beside a result and a report that are written elsewhere. */
+/** The two tables and logs alone, beside a result and a report that are written elsewhere. */
 export function writeTables(
   folder: string,
   csv: readonly (readonly Cell[])[],
   markdown: readonly (readonly Cell[])[],
+  logs: Readonly<Record<string, string>> = {},
 ): string[] {
   mkdirSync(folder, { recursive: true })
   return [
-    ['result.csv', toCsv(csv)],
-    ['result.md', toMarkdown(markdown, 2)],
-  ].map(([name, text]) => {
+    ['table', 'result.csv', toCsv(csv)],
+    ['table', 'result.md', toMarkdown(markdown, 2)],
+    ...Object.entries(logs).map(([name, text]) => ['log', name, text]),
+  ].map(([what, name, text]) => {
     const path = join(resolve(folder), name!)
     writeFileSync(path, text!)
-    return `table   ${path}`
+    return `${what!.padEnd(7)} ${path}`
   })
 }

@@ -1,6 +1,7 @@
 /** A result of the tests as rows, for CSV and Markdown. */
 import { formatMs, formatRate } from '../measure/progress.ts'
 import { type BenchResult, variantName } from '../result.ts'
+import { ioOf, storedOf } from '../summary.ts'
 import { formatRatio } from './table.ts'
 import type { Cell } from './text-files.ts'
 
@@ -9,12 +10,16 @@ export function benchRows(result: BenchResult): Cell[][] {
   const head = [
     ...['test', 'target', 'records/s', 'low', 'high', 'MiB/s', 'share of limit'],
     ...['p50 ms', 'p90 ms', 'p99 ms', 'p99.9 ms', 'p99.99 ms', 'max ms', 'errors', 'retries'],
+    ...['read bytes', 'written bytes', 'network bytes', 'page cache share', 'last tenth of first'],
   ]
   const rows = result.results.map((one): Cell[] => {
     const { latencyMs } = one
     const latency = (['p50', 'p90', 'p99', 'p999', 'p9999', 'max'] as const).map((key) => latencyMs?.[key] ?? null)
     const rate = [one.recordsPerSecond, one.low, one.high, one.mebibytesPerSecond, one.shareOfLimit]
-    return [one.test, variantName(one.target, one.driver), ...rate, ...latency, one.errors, one.retries]
+    const io = ioOf(one)
+    const traffic = [io?.readBytes, io?.writtenBytes, io?.networkBytes, io?.pageCacheShare, storedOf(one)?.lastOfFirst]
+    const names = [one.test, variantName(one.target, one.driver)]
+    return [...names, ...rate, ...latency, one.errors, one.retries, ...traffic.map((cell) => cell ?? null)]
   })
   const limits = result.limits.map((limit): Cell[] => [
     ...[
@@ -27,6 +32,7 @@ export function benchRows(result: BenchResult): Cell[][] {
       1,
     ],
     ...[limit.latencyMs?.p50 ?? null, null, limit.latencyMs?.p99 ?? null, null, null, null, null, null],
+    ...[null, null, null, null, null],
   ])
   return [head, ...rows, ...limits]
 }

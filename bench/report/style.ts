@@ -1,4 +1,10 @@
 /** The report's style sheet. Colours come in pairs: the page follows what the reader's system asks for. */
+import { otherColours, variantClass } from './variants.ts'
+
+const otherKeys = Object.entries(otherColours)
+  .map(([name, colour]) => `.legend .${variantClass(name)}::before { background: ${colour}; }`)
+  .join('\n')
+
 export const styleSheet = `
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #ffffff; --text: #1f2430; --faint: #5f6877; --line: #e3e6ec;
   --accent: #0f766e; --notice: #fff4e0; --notice-text: #7a4a00;
@@ -9,6 +15,11 @@ export const styleSheet = `
     --notice: #33270f; --notice-text: #f2c879; --own: #2dd4bf; --kafka: #fb923c; --mixed: #a594ff; }
   .on-light { display: none; }
   .on-dark { display: block; }
+}
+.narrow { display: none; }
+@media (max-width: 640px) {
+  .wide { display: none; }
+  .narrow { display: block; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.5 ui-sans-serif, system-ui, sans-serif; }
@@ -36,6 +47,7 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .legend .key-pagelog::before { background: var(--own); }
 .legend .key-kafka::before { background: var(--kafka); }
 .legend .key-kafka-pagelog-client::before { background: var(--mixed); }
+${otherKeys}
 .grid { display: grid; gap: 24px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
 figure { margin: 0; min-width: 0; max-width: 620px; }
 figure svg { width: 100%; height: auto; display: block; }

@@ -1,10 +1,12 @@
 /**
- * Apache Kafka on loopback: KRaft nodes that are broker and controller both (a quorum of all of them), storage formatted,
+ * Apache Kafka on loopback or in namespaces: KRaft nodes that are broker and controller both (a quorum of all of them), storage formatted,
  * then started with the heap and the JVM flags of its own start script. Defaults of its shipped server.properties except
  * where `settings` says otherwise.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { placementHere } from '../netns/namespaces.ts'
+import type { Place } from '../netns/placement.ts'
 import { runKafkaTool, startJava } from '../peers/java.ts'
 import type { Child } from '../process/children.ts'
 import { freePorts, waitForBrokers, waitForPort } from './ports.ts'
@@ -39,13 +41,14 @@ function settingsOf(options: KafkaOptions): Record<string, string> {
 }
 
 interface PreparedNode {
+  readonly place: Place
   readonly port: number
   readonly directory: string
   readonly properties: string
 }
 
 /** Everything but starting: the format step is not part of the start that is measured. */
-export async function prepareKafka(options: KafkaOptions): Promise<{ port: number; properties: string }> {
+export async function prepareKafka(options: KafkaOptions): Promise<PreparedNode> {
   const [node] = await prepareNodes({ ...options, brokers: 1 })
   return node!
 }
@@ -53,10 +56,12 @@ export async function prepareKafka(options: KafkaOptions): Promise<{ port: numbe
 async function prepareNodes(options: KafkaOptions): Promise<PreparedNode[]> {
   const count = options.brokers ?? 1
   const ports = await freePorts(2 * count)
-  const voters = Array.from({ length: count }, (_, i) => `${i + 1}@127.0.0.1:${ports[count + i]}`).join(',')
+  const places = Array.from({ length: count }, (_, i) => placementHere().broker(i))
+  const voters = places.map(({ host }, i) => `${i + 1}@${host}:${ports[count + i]}`).join(',')
   const clusterId = 'cGFnZWxvZy1iZW5jaG1hcg'
   return Promise.all(
-    Array.from({ length: count }, async (_, i) => {
+    places.map(async (place, i) => {
+      const { host } = place
       const port = ports[i]!
       const directory = count === 1 ? options.directory : join(options.directory, `broker-${i + 1}`)
       mkdirSync(join(directory, 'data'), { recursive: true })
@@ -65,8 +70,8 @@ async function prepareNodes(options: KafkaOptions): Promise<PreparedNode[]> {
         'process.roles': 'broker,controller',
         'node.id': String(i + 1),
         'controller.quorum.voters': voters,
-        listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${ports[count + i]}`,
-        'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+        listeners: `PLAINTEXT://${host}:${port},CONTROLLER://${host}:${ports[count + i]}`,
+        'advertised.listeners': `PLAINTEXT://${host}:${port}`,
         'controller.listener.names': 'CONTROLLER',
         'log.dirs': join(directory, 'data'),
         ...settingsOf(options),
@@ -76,7 +81,7 @@ async function prepareNodes(options: KafkaOptions): Promise<PreparedNode[]> {
       await runKafkaTool('kafka.tools.StorageTool', ['format', '-t', clusterId, '-c', properties], {
         ...(options.signal === undefined ? {} : { signal: options.signal }),
       })
-      return { port, directory, properties }
+      return { place, port, directory, properties }
     }),
   )
 }
@@ -85,7 +90,7 @@ export async function startKafka(options: KafkaOptions): Promise<Target> {
   const nodes = await prepareNodes(options)
   const target = await launchNodes(options, nodes)
   const ready = async () => {
-    await Promise.all(nodes.map(({ port }) => waitForPort(port, START_MS_MAX, options.signal)))
+    await Promise.all(nodes.map(({ port, place }) => waitForPort(port, START_MS_MAX, options.signal, place.host)))
     if (nodes.length > 1) await waitForBrokers(target.bootstrap, nodes.length, START_MS_MAX, options.signal)
   }
   try {
@@ -99,17 +104,18 @@ export async function startKafka(options: KafkaOptions): Promise<Target> {
 
 /** Starts the JVM on a prepared directory and returns at once: the caller finds out when it serves. */
 export async function launchKafka(options: KafkaOptions, port: number, properties: string): Promise<Target> {
-  return launchNodes(options, [{ port, properties, directory: options.directory }])
+  return launchNodes(options, [{ place: placementHere().broker(0), port, properties, directory: options.directory }])
 }
 
 async function launchNodes(options: KafkaOptions, nodes: readonly PreparedNode[]): Promise<Target> {
   const children: Child[] = []
-  for (const { directory, properties } of nodes) {
+  for (const { directory, properties, place } of nodes) {
     const child = await startJava('Apache Kafka', {
       className: 'kafka.Kafka',
       args: [properties],
       jvmFlags: ['-Xmx1G', '-Xms1G', ...(options.runtimeFlags ?? [])],
       cwd: directory,
+      place,
       logFile: join(directory, 'kafka.log'),
     })
     children.push(child)
@@ -120,7 +126,7 @@ async function launchNodes(options: KafkaOptions, nodes: readonly PreparedNode[]
   const brokers = nodes.map(({ directory }, i) => ({ pid: children[i]!.pid, dataDirectory: join(directory, 'data') }))
   return {
     name: 'kafka',
-    bootstrap: nodes.map(({ port }) => `127.0.0.1:${port}`).join(','),
+    bootstrap: nodes.map(({ port, place }) => `${place.host}:${port}`).join(','),
     ...brokers[0]!,
     brokers,
     settings: settingsOf(options),

@@ -9,6 +9,8 @@ import { join } from 'node:path'
 import { silentLogger } from '../../src/base/index.ts'
 import { isProcessAlive, nodeEnv, processMark, type StartedProcess, signalProcess } from '../../src/env/index.ts'
 import { brokerDirectory, ClusterSupervisor, type Processes } from '../../src/supervisor/index.ts'
+import { placementHere } from '../netns/namespaces.ts'
+import type { Place } from '../netns/placement.ts'
 import { Child } from '../process/children.ts'
 import { packageRoot } from '../process/package-root.ts'
 import { withResolvers } from '../process/resolvers.ts'
@@ -46,7 +48,8 @@ export class PagelogCluster {
       'log.segment.delete.delay.ms': '0',
       ...overrides,
     }
-    const processes = new BrokerProcesses(options)
+    const places = Array.from({ length: count }, (_, index) => placementHere().broker(index))
+    const processes = new BrokerProcesses(options, places)
     const died = withResolvers<Error>()
     const launcher = [
       options.node ?? process.execPath,
@@ -61,6 +64,7 @@ export class PagelogCluster {
       socketPath: socketPathFor(directory),
       brokers: count,
       host: '127.0.0.1',
+      hosts: places.map(({ host }) => host),
       port: 0,
       settings,
       launcher,
@@ -122,10 +126,12 @@ function targetOf({ supervisor, processes, failure, directory, settings }: Parts
 
 class BrokerProcesses implements Processes {
   readonly #options: ClusterOptions
+  readonly #places: readonly Place[]
   readonly #children = new Map<number, { readonly child: Child; readonly reveal: () => void }>()
 
-  constructor(options: ClusterOptions) {
+  constructor(options: ClusterOptions, places: readonly Place[]) {
     this.#options = options
+    this.#places = places
   }
 
   child(id: number): Child {
@@ -139,7 +145,8 @@ class BrokerProcesses implements Processes {
   async start(command: readonly string[], logFile: string): Promise<StartedProcess> {
     const [program, ...args] = command as [string, ...string[]]
     const id = Number(/(\d+)\.log$/.exec(logFile)?.[1])
-    const child = new Child(`pagelog broker ${id}`, { command: program, args, ipc: true, logFile })
+    const placed = this.#places[id - 1]!.wrap(program, args)
+    const child = new Child(`pagelog broker ${id}`, { ...placed, ipc: true, logFile })
     this.#options.onStart?.(child.pid)
     const seen = withResolvers<void>()
     if (this.#options.hidesDeaths !== true) seen.resolve()

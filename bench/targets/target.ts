@@ -7,14 +7,15 @@ export interface BrokerProcess {
   readonly dataDirectory: string
 }
 
-export interface Target {
-  readonly name: 'pagelog' | 'kafka'
+export interface AnyTarget {
+  readonly name: 'pagelog' | 'kafka' | 'hosts'
   readonly bootstrap: string
-  /** Of the first broker, the only one if there is one. */
-  readonly pid: number
-  readonly dataDirectory: string
-  /** All of them. */
+  /** Of the first broker, the only one if there is one; null where it is not ours to see. */
+  readonly dataDirectory: string | null
+  /** All that are ours. */
   readonly brokers: readonly BrokerProcess[]
+  /** Where topics must not be left behind: those that were made and not deleted. */
+  readonly topics?: Set<string>
   /** Settings that differ from the defaults. */
   readonly settings: Readonly<Record<string, string>>
   /** Starts the brokers' own measuring anew, as the measured phase begins. */
@@ -24,6 +25,18 @@ export interface Target {
   /** Rejects when a broker dies by itself. */
   readonly failure: Promise<never>
   close(): Promise<void>
+}
+
+/** Brokers that we started. */
+export interface Target extends AnyTarget {
+  readonly name: 'pagelog' | 'kafka'
+  /** Of the first broker. */
+  readonly pid: number
+  readonly dataDirectory: string
+}
+
+export function isStartedHere(target: AnyTarget): target is Target {
+  return target.dataDirectory !== null
 }
 
 export interface TargetOptions {

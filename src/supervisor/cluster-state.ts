@@ -17,6 +17,8 @@ export interface BrokerRecord {
   readonly id: number
   /** 0 until it was known once; from then on it stays. */
   readonly port: number
+  /** Where it listens, when that is not the cluster's host. */
+  readonly host?: string | undefined
   /** The last that was started; it may have ended. */
   readonly process?: ProcessMark | undefined
 }
@@ -57,7 +59,7 @@ export async function readClusterState(disk: Disk, directory: string): Promise<S
 
 function ownState(state: ClusterState, place: string | undefined): StoredClusterState {
   if (state.place === undefined || state.place === place) return { ...state, isCopied: false }
-  const brokers = state.brokers.map(({ id, port }) => ({ id, port }))
+  const brokers = state.brokers.map((broker) => ({ ...broker, process: undefined }))
   return { ...state, brokers, supervisor: undefined, isCopied: true }
 }
 

@@ -47,11 +47,11 @@ export async function clusterStatus(options: StatusOptions): Promise<ClusterStat
   const all = image?.topics().flatMap(({ partitions }) => partitions) ?? []
   const leads = (id: number): number => all.filter(({ leader }) => leader === id).length
   const brokers = state.brokers.map(async (record): Promise<BrokerStatus> => {
-    const { id, port } = record
+    const { id, port, host = state.host } = record
     const pid = state.isCopied ? undefined : await livingPid(options, record)
     const registered = image?.brokers.has(id) ?? false
     const inSync = all.filter(({ isr }) => isr.includes(id)).length
-    return { id, host: state.host, port, pid, registered, leading: leads(id), inSync }
+    return { id, host, port, pid, registered, leading: leads(id), inSync }
   })
   return {
     supervisor: supervised ? supervisor.pid : undefined,

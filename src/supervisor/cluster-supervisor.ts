@@ -50,6 +50,8 @@ export interface SupervisorOptions {
   /** undefined: as many as there are, 3 for a new cluster. */
   readonly brokers: number | undefined
   readonly host: string
+  /** Of single brokers, first to last, that are reached elsewhere than at `host`: namespaces of one machine. Counts for brokers that are new. */
+  readonly hosts?: readonly string[]
   /** Of the first broker; the others have the next ones. 0: any. Counts for brokers that are new. */
   readonly port: number
   /** Settings of all brokers, by dotted name; those of before stay. */
@@ -132,7 +134,7 @@ export class ClusterSupervisor {
 
   /** Where clients connect. */
   get bootstrap(): string {
-    return this.#state.brokers.map(({ port }) => `${this.#state.host}:${port}`).join(',')
+    return this.#state.brokers.map(({ port, host = this.#state.host }) => `${host}:${port}`).join(',')
   }
 
   get brokers(): number {
@@ -227,8 +229,8 @@ export class ClusterSupervisor {
 
   #commandOf(id: number): string[] {
     const { launcher, directory } = this.#options
-    const { host, socketPath, settings, brokers } = this.#state
-    const { port } = brokers.find((broker) => broker.id === id)!
+    const { socketPath, settings, brokers } = this.#state
+    const { port, host = this.#state.host } = brokers.find((broker) => broker.id === id)!
     const overrides = Object.entries({ ...settings, 'node.id': String(id) })
     return [
       ...launcher,
@@ -301,7 +303,10 @@ export class ClusterSupervisor {
       const orderly = await this.#children.get(id)!.stop()
       report({ event: orderly ? 'stopped' : 'killed', broker: id })
     }
-    await this.#save({ brokers: this.#state.brokers.map(({ id, port }) => ({ id, port })), supervisor: undefined })
+    await this.#save({
+      brokers: this.#state.brokers.map((broker) => ({ ...broker, process: undefined })),
+      supervisor: undefined,
+    })
     await this.#release()
   }
 
@@ -368,7 +373,8 @@ function nextState({ before, isRunning, options, place }: StateBefore): ClusterS
     throw new PagelogError('PAGELOG_INVALID_ARGUMENT', message)
   }
   const brokers = Array.from({ length: count }, (_, i): BrokerRecord => {
-    return known[i] ?? { id: i + 1, port: port === 0 ? 0 : port + i }
+    const its = options.hosts?.[i]
+    return known[i] ?? { id: i + 1, port: port === 0 ? 0 : port + i, ...(its === undefined ? {} : { host: its }) }
   })
   return {
     host: before?.host ?? host,

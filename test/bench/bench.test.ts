@@ -20,14 +20,29 @@ describe('pagelog bench', () => {
   afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
   test.each([
-    ['of one broker', ['single-producer', 'single-consumer', 'producer-and-consumer-1x', 'end-to-end-1x']],
-    ['of three', ['three-producers-3x-async', 'end-to-end-3x']],
+    [
+      'of one broker',
+      ['single-producer', 'single-consumer', 'three-consumers', 'producer-and-consumer-1x', 'end-to-end-1x'],
+    ],
+    ['of three', ['three-producers-3x-async', 'throughput-vs-stored', 'end-to-end-3x']],
   ])(
     'measures tests %s, verifies what was stored, writes a valid result and a report, leaves nothing',
     async (_, tests) => {
       const out = join(directory, tests[0]!)
       // Enough that a follower is told of the measured phase before that is over: some 50 ms of records.
-      const small = ['--quick', '--records', '200000', '--warm-up', '0.05', '--latency-records', '50', '--seconds', '5']
+      const small = [
+        '--quick',
+        '--records',
+        '200000',
+        '--warm-up',
+        '0.05',
+        '--latency-records',
+        '50',
+        '--seconds',
+        '5',
+        '--stored',
+        '60MB',
+      ]
       const places = ['--data-dir', join(directory, 'data'), '--out', out]
       const command = [join(packageRoot, 'bin/pagelog.cjs'), 'bench', '--tests', tests.join(','), ...small, ...places]
       const { stdout } = await run(process.execPath, command)
@@ -48,6 +63,9 @@ describe('pagelog bench', () => {
         const { brokers } = workloads[test]
         const roles = only.processes.map(({ role }) => role)
         expect(roles.slice(0, brokers)).toEqual(brokers === 1 ? ['broker'] : ['broker 1', 'broker 2', 'broker 3'])
+        if (process.platform === 'linux') expect(only.io?.writtenBytes).toBeGreaterThanOrEqual(0)
+        if (test.includes('consumer')) expect(only.io?.pageCacheShare).toBeGreaterThanOrEqual(0)
+        if (test.startsWith('end-to-end')) expect(readdirSync(out)).toContain(`${test}-pagelog-1.hlog`)
         if (brokers === 1) expect(only.replication).toBeNull()
         else expect(only.replication).toMatchObject({ lagBytes: expect.any(Number), equalAfterMs: expect.any(Number) })
       }

@@ -30,8 +30,8 @@ describe('report', () => {
   test('is one page without scripts or anything fetched, with charts for light and dark', async () => {
     const html = await renderReport(result)
     expect(html).not.toMatch(/<script|<link|<img|@import|src=|url\((?!#)/i)
-    // Throughput, share, and per test rates over time and latencies, each drawn twice.
-    expect(html.match(/<svg /g)).toHaveLength(12)
+    // Throughput, share, and per test rates over time and latencies, each drawn for light and dark, wide and narrow.
+    expect(html.match(/<svg /g)).toHaveLength(24)
     expect(html).toContain('prefers-color-scheme: dark')
     expect(html).toContain('5.0 times Apache Kafka')
     expect(html).not.toContain('NaN')

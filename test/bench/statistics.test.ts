@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { toSeries } from '../../bench/measure/series.ts'
+import { sumSeries, toSeries } from '../../bench/measure/series.ts'
 import { median, pairedRatio, percentileOf, summarize } from '../../bench/measure/statistics.ts'
 import { dirtyBytesIn } from '../../bench/measure/write-back.ts'
 
@@ -45,6 +45,22 @@ describe('series of rates', () => {
   test('a long run gets a point a second', () => {
     const points = Array.from({ length: 81 }, (_, i) => ({ atMs: i * 250, count: i * 250 }))
     expect(toSeries(points)).toHaveLength(20)
+  })
+
+  test('a short run keeps every reading', () => {
+    const points = Array.from({ length: 9 }, (_, i) => ({ atMs: i * 125, count: i * 125 }))
+    expect(toSeries(points)).toHaveLength(8)
+  })
+
+  test('series of different steps add up, until the first of them ends', () => {
+    const series = (step: number, rates: readonly number[]) =>
+      rates.map((recordsPerSecond, i) => ({ atSeconds: (i + 1) * step, recordsPerSecond }))
+    expect(sumSeries([series(1, [100, 200, 300]), series(0.5, [1, 3, 5, 5, 9])])).toEqual([
+      { atSeconds: 1, recordsPerSecond: 102 },
+      { atSeconds: 2, recordsPerSecond: 205 },
+    ])
+    expect(sumSeries([])).toEqual([])
+    expect(sumSeries([series(1, [5]), []])).toEqual([])
   })
 
   test('nothing and a single reading have no rate', () => {

@@ -53,6 +53,14 @@ describe('from runs to results', () => {
     expect(bottleneckOf([])).toBeNull()
   })
 
+  test('a client that is the limit while no broker is, is said to be that', () => {
+    const [broker, producer] = sampleRun(1, 1).processes
+    const idle = { ...broker!, busiestThread: 0.5 }
+    const busy = { ...producer!, busiestThread: 0.97 }
+    expect(bottleneckOf([idle, busy])).toBe('producer (a thread at 97 % of a core): the client, not the broker')
+    expect(bottleneckOf([broker!, busy])).not.toContain('not the broker')
+  })
+
   test('of the followers the worst run counts, and nothing is said where nothing is replicated', () => {
     const run = (lagBytes: number, equalAfterMs: number) => {
       return { ...sampleRun(1, 1), replication: { lagBytes, lagRecords: lagBytes / 100, equalAfterMs } }

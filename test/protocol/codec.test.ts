@@ -153,6 +153,13 @@ describe('null', () => {
       /name is null/,
     )
   })
+
+  test('bytes after the end are refused, but for those that librdkafka sends when it asks for all topics', () => {
+    expect(() => decodeRequest(Metadata, 1, bytesOf('0003 0001 00000001 ffff ffffffff 00'))).toThrow(/left over/)
+    const frame = bytesOf('0003 000d 00000003 0007 72646b61666b61 00 00000000 01 00 00')
+    expect(decodeRequest(Metadata, 13, frame).topics).toBeNull()
+    expect(() => decodeRequest(Metadata, 13, frame.subarray(0, -1))).toThrow(/left over/)
+  })
 })
 
 describe('tagged fields', () => {

@@ -100,6 +100,16 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 }
 
 describe('starting', () => {
+  test('brokers that are reached at hosts of their own are told so, also when they are started again', async () => {
+    const hosts = ['127.0.0.1', '127.0.0.2', '127.0.0.3']
+    const supervisor = await start({ hosts })
+    const bootstrap = '127.0.0.1:40001,127.0.0.2:40002,127.0.0.3:40003'
+    expect(supervisor.bootstrap).toBe(bootstrap)
+    expect(processes.started.map(({ command }) => optionOf(command, '--host')).sort()).toEqual(hosts)
+    await supervisor.stop()
+    expect((await start()).bootstrap).toBe(bootstrap)
+  })
+
   test('is done when all brokers are registered; their ports are remembered', async () => {
     const supervisor = await start()
     expect(told('up').sort()).toEqual([1, 2, 3])

@@ -13,6 +13,7 @@ import { IdleLoop } from '../../measure/idle-loop.ts'
 import { formatRate } from '../../measure/progress.ts'
 import { settleWriteBack } from '../../measure/write-back.ts'
 import { startPagelog } from '../../targets/pagelog.ts'
+import type { Target } from '../../targets/target.ts'
 import type { GoalContext } from '../goal.ts'
 import { goalSettings } from '../settings.ts'
 import { loopLines } from './loop-lines.ts'
@@ -43,7 +44,7 @@ export async function coldConsumer(context: GoalContext): Promise<void> {
     await createTopic(session, PRODUCER_TOPIC, settings.partitions)
     await settleWriteBack(signal)
     await dropFromCache(target.dataDirectory, stored.topic)
-    await readBeside(context, session, stored.topic, stored.checksum.records)
+    await readBeside(context, { ...session, target }, stored.topic, stored.checksum.records)
   } finally {
     await target.close()
   }
@@ -66,9 +67,16 @@ async function dropFromCache(dataDirectory: string, topic: string): Promise<void
   }
 }
 
-async function readBeside(context: GoalContext, session: Session, topic: string, records: number): Promise<void> {
+async function readBeside(
+  context: GoalContext,
+  session: Session & { readonly target: Target },
+  topic: string,
+  records: number,
+): Promise<void> {
   const { settings, target } = session
-  const common = { bootstrap: target.bootstrap, warmUpSeconds: 1, records: 1e9, seconds: settings.seconds }
+  const { partitions } = settings
+  const phases = { warmUpSeconds: 1, records: 1e9, seconds: settings.seconds }
+  const common = { ...phases, bootstrap: target.bootstrap, client: null, partitions }
   const payload = {
     valueBytes: settings.valueBytes,
     seed: settings.payloadSeed,
@@ -82,10 +90,7 @@ async function readBeside(context: GoalContext, session: Session, topic: string,
     },
     () => {},
   )
-  const consumer = new DriverProcess(
-    { ...common, kind: 'consumer', topic, partitions: settings.partitions, mode: 'follow' },
-    () => {},
-  )
+  const consumer = new DriverProcess({ ...common, kind: 'consumer', topic, mode: 'follow' }, () => {})
   try {
     await guard(session, Promise.all([producer.ready, consumer.ready]))
     producer.tell({ type: 'start' })

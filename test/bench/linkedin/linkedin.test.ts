@@ -2,12 +2,12 @@
 import { describe, expect, test } from 'vitest'
 import type { BenchOptions } from '../../../bench/bench.ts'
 import { published } from '../../../bench/linkedin/published.ts'
-import { type LinkedinOptions, ourTest, runLinkedin, stepsOf } from '../../../bench/linkedin/run.ts'
+import { type LinkedinOptions, runLinkedin, stepsOf } from '../../../bench/linkedin/run.ts'
 import { formatLinkedin, linkedinCsv, linkedinRows, renderLinkedin } from '../../../bench/linkedin/table.ts'
 import { Progress } from '../../../bench/measure/progress.ts'
 import { toMarkdown } from '../../../bench/report/text-files.ts'
 import type { BenchResult } from '../../../bench/result.ts'
-import { result as sample } from '../sample-result.ts'
+import { result as sample, sampleRun } from '../sample-result.ts'
 import { schemaErrors } from '../suite-schema.ts'
 
 const all = published.map(({ id }) => id)
@@ -62,13 +62,64 @@ describe('steps', () => {
   })
 })
 
+describe('how much is stored', () => {
+  const growing = { tests: ['throughput-vs-stored'] }
+  const GIB = 2 ** 30
+
+  test('is less in a quick run, 40 GiB in a full one, or what is asked for', async () => {
+    const stored = async (options: Partial<LinkedinOptions>) =>
+      (await run({ ...growing, ...options })).asked.map(({ settings }) => settings.storedBytes)
+    expect(await stored({ mode: 'quick' })).toEqual([GIB, GIB])
+    expect(await stored({ mode: 'normal' })).toEqual([4 * GIB, 4 * GIB])
+    expect(await stored({ mode: 'full' })).toEqual([40 * GIB, 40 * GIB])
+    expect(await stored({ mode: 'full', storedBytes: 7 })).toEqual([7, 7])
+  })
+
+  test('brokers are confined when that is asked for', async () => {
+    const { asked } = await run({ ...growing, brokerMemoryBytes: GIB })
+    expect(asked.map(({ settings }) => settings.brokerMemoryBytes)).toEqual([GIB, GIB])
+  })
+})
+
 describe('results', () => {
+  test('a quick run takes test by test, so that it can end between any two', async () => {
+    const { asked } = await run({ tests: ['single-producer', 'single-consumer', 'end-to-end'] })
+    const steps = asked.map(({ settings }) => [settings.tests.join(), settings.batchBytes])
+    expect(steps).toEqual([
+      ['single-producer', 8196],
+      ['single-producer', 65_536],
+      ['single-consumer', 8196],
+      ['single-consumer', 65_536],
+      ['end-to-end-3x', 8196],
+      ['end-to-end-3x', 65_536],
+    ])
+  })
+
+  test('the page cache and the growing data are told', async () => {
+    const io = {
+      ...{ readBytes: 1e6, writtenBytes: 0, networkBytes: 0, network: 'loopback' as const },
+      ...{ servedBytes: 1e9, pageCacheShare: 0.999 },
+    }
+    const tenths = Array.from({ length: 10 }, (_, i) => ({ storedBytes: (i + 1) * 1e8, recordsPerSecond: 1e6 }))
+    const stored = { bytes: 1e9, brokerBytes: 3e8, memoryBytes: null, tenths, lastOfFirst: 0.97 }
+    const { result } = await run({
+      tests: ['throughput-vs-stored'],
+      run: async (given) => {
+        const whole = measured(given)
+        const results = whole.results.map((one) => ({ ...one, runs: [{ ...sampleRun(1e6, 1), io, stored }] }))
+        return { ...whole, results }
+      },
+    })
+    expect(schemaErrors(result)).toEqual([])
+    expect(linkedinRows(result)[1]?.at(-1)).toContain('last tenth 97 % of the first')
+    expect(formatLinkedin(result)).toContain('pagelog: 99.90 % of the reads came from the page cache')
+    expect(await renderLinkedin(result)).toContain('Records a second by what is stored, throughput-vs-stored')
+  })
+
   test('2014 and now side by side; what could not be measured is said', async () => {
     const { result } = await run()
     expect(schemaErrors(result)).toEqual([])
-    expect(result.missing).toEqual(
-      published.filter((one) => !ourTest(one) && one.id !== 'message-size').map(({ id }) => id),
-    )
+    expect(result.missing).toEqual([])
     const [, producer] = linkedinRows(result)
     expect(producer).toEqual([
       'single-producer',

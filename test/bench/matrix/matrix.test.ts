@@ -193,7 +193,7 @@ describe('what is shown', () => {
     // Three axes vary: three pairs, each for throughput and p99.
     expect(heatMapsOf(result)).toHaveLength(6)
     const html = await renderMatrixReport(result)
-    expect(html.match(/<svg/g)).toHaveLength((6 + 1) * 2)
+    expect(html.match(/<svg/g)).toHaveLength((6 + 1) * 4)
     expect(html).toContain('A small one')
     expect(html).not.toContain('<script')
     expect(html).not.toMatch(/NaN|undefined/)

@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { readHosts } from '../../../bench/load/session.ts'
 import {
   canHaveNamespaces,
   checkRate,
@@ -16,7 +15,7 @@ import {
   sweepNamespaces,
 } from '../../../bench/netns/namespaces.ts'
 import { loopback } from '../../../bench/netns/placement.ts'
-import { UsageError } from '../../../bench/options.ts'
+import { readHosts, UsageError } from '../../../bench/options.ts'
 import { packageRoot } from '../../../bench/process/package-root.ts'
 
 const available = canHaveNamespaces()

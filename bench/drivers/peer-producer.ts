@@ -1,0 +1,92 @@
+/** The producer's driver with another client in it: the phases, values and sums of producer.ts. */
+import { crc32c } from '../../src/native/index.ts'
+import { LatencyRecorder } from '../measure/latency.ts'
+import { LoopDelayMeter } from '../measure/loop-delay.ts'
+import { SeriesRecorder } from '../measure/series.ts'
+import type { Channel } from './channel.ts'
+import { Payloads } from './payloads.ts'
+import type { Peer, PeerProducer } from './peers/peer.ts'
+import type { DriverResult, ProducerSpec } from './protocol.ts'
+
+/** The clock is looked at once in so many records, and once a `send` of the client's. */
+const LOOK_EVERY = 4096
+
+class Sender {
+  readonly #producer: PeerProducer
+  readonly #values: readonly Buffer[]
+  #next = 0
+  sent = 0
+
+  constructor(producer: PeerProducer, values: readonly Buffer[]) {
+    this.#producer = producer
+    this.#values = values
+  }
+
+  /** Sends until `records` are sent or `seconds` are over; then waits for all acknowledgements. */
+  async run(records: number, seconds: number): Promise<{ records: number; seconds: number }> {
+    const startedMs = performance.now()
+    const deadlineMs = startedMs + seconds * 1000
+    let sent = 0
+    while (sent < records && performance.now() < deadlineMs) {
+      const { room } = this.#producer
+      if (room === 0) {
+        await this.#producer.ready()
+        continue
+      }
+      const count = Math.min(room, records - sent, LOOK_EVERY)
+      this.#producer.send(this.#take(count))
+      sent += count
+      // Clients that acknowledge by events need turns of the loop.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    this.sent += sent
+    await this.#producer.flush()
+    return { records: sent, seconds: (performance.now() - startedMs) / 1000 }
+  }
+
+  /** The next ones, round the pool. */
+  #take(count: number): Buffer[] {
+    const taken: Buffer[] = new Array(count)
+    for (let i = 0; i < count; i++) {
+      taken[i] = this.#values[this.#next]!
+      this.#next = this.#next + 1 === this.#values.length ? 0 : this.#next + 1
+    }
+    return taken
+  }
+}
+
+export async function runPeerProducer(peer: Peer, spec: ProducerSpec, channel: Channel): Promise<DriverResult> {
+  const payloads = new Payloads({ ...spec.payload, crc: (bytes) => crc32c(bytes) })
+  const values = payloads.values.map(({ buffer, byteOffset, length }) => Buffer.from(buffer, byteOffset, length))
+  const latency = new LatencyRecorder()
+  const producer = await peer.produce(spec, (milliseconds) => latency.record(milliseconds))
+  const sender = new Sender(producer, values)
+  await channel.send({ type: 'ready' })
+  await channel.started
+
+  if (spec.warmUpSeconds > 0) await sender.run(Number.MAX_SAFE_INTEGER, spec.warmUpSeconds)
+  latency.reset()
+  const loopDelay = new LoopDelayMeter()
+  const series = new SeriesRecorder(() => producer.delivered)
+  const progress = setInterval(() => {
+    void channel.send({ type: 'progress', records: producer.delivered })
+  }, 500)
+  await channel.send({ type: 'measuring' })
+  series.start()
+  const measured = await sender.run(spec.records, spec.seconds)
+  const points = series.stop()
+  await channel.send({ type: 'measured' })
+  clearInterval(progress)
+  await producer.close()
+  if (producer.failed > 0) throw new Error(`${producer.failed} records were not acknowledged: ${producer.lastError}`)
+  return {
+    ...measured,
+    checksum: payloads.checksumOf(sender.sent),
+    latency: latency.encode(),
+    series: points,
+    errors: 0,
+    // No client of others tells how often it sent again.
+    retries: 0,
+    loopDelay: loopDelay.stop(),
+  }
+}
