@@ -12,6 +12,8 @@ export default defineConfig({
     hookTimeout: 60_000,
     pool: 'forks',
     fileParallelism: false,
+    // Tests of one file that say they may run side by side: clusters mostly wait for sessions to end.
+    maxConcurrency: 2,
     reporters: ['default'],
   },
 })

@@ -2,11 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Harness, type TestOutcome, type Variant } from './harness.ts'
+import { QUICK_WARM_UP, WARM_UP, warmTarget } from './drivers/target-warm-up.ts'
+import { Harness, type HarnessOptions, type TestOutcome, type Variant } from './harness.ts'
 import { commitOf, describeMachine } from './measure/machine.ts'
 import { Progress } from './measure/progress.ts'
+import { placementHere } from './netns/namespaces.ts'
 import { javaVersion, kafkaClasspath, kafkaVersion } from './peers/java.ts'
-import { isNodeClient, prepareClient } from './peers/node-clients.ts'
+import { clientVersion, isNodeClient, prepareClient } from './peers/node-clients.ts'
 import { endAllChildren } from './process/children.ts'
 import { MemoryGroups } from './process/memory-groups.ts'
 import { packageRoot } from './process/package-root.ts'
@@ -57,20 +59,7 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
   const variants = variantsOf(options)
   const progress = options.progress ?? new Progress(settings.tests.length * settings.runs * variants.length)
   const startedAt = new Date().toISOString()
-  let java: string | null = null
-  if (variants.some(({ target, driver }) => target === 'kafka' || driver === 'kafka-tools')) {
-    progress.line(`Apache Kafka ${kafkaVersion}: fetched by Maven on first use`)
-    await kafkaClasspath()
-    java = (await javaVersion()) ?? null
-  }
-  for (const driver of new Set(variants.map((variant) => variant.driver)).values()) {
-    if (!isNodeClient(driver)) continue
-    progress.line(
-      `${driver}: fetched by npm on first use${driver === 'node-rdkafka' ? ', compiled for some minutes' : ''}`,
-    )
-    // What cannot be had is a failure of its runs.
-    await prepareClient(driver, signal).catch(() => {})
-  }
+  const { java, versions } = await prepare(variants, signal, progress)
   const memory = settings.brokerMemoryBytes === undefined ? undefined : new MemoryGroups(settings.brokerMemoryBytes)
   const scratch = makeScratch(options.dataDirectory ?? tmpdir())
   const machine = describeMachine(scratch.path, java)
@@ -85,6 +74,7 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
       signal,
       progress,
       settle: options.quick !== true,
+      ...warming(variants, options.quick === true),
       onBroker: (pid) => memory?.confine(pid),
       onTargetSettings: (target) => {
         const name = target.brokers.length <= 1 ? target.name : `${target.name}, ${target.brokers.length} brokers`
@@ -99,7 +89,7 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
     await memory?.remove()
     scratch.remove()
   }
-  const whole = { ...settings, targets }
+  const whole = { ...settings, network: options.hosts === undefined ? placementHere().name : 'hosts', targets }
   const failures = outcomes.flatMap(failuresOf)
   return {
     schemaVersion: SCHEMA_VERSION,
@@ -112,11 +102,62 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
     commit: commitOf(packageRoot) ?? null,
     machine,
     settings: whole,
+    ...(Object.keys(versions).length === 0 ? {} : { versions }),
     limits: outcomes.map(limitOf).filter((limit) => limit !== undefined),
     results: outcomes.flatMap((outcome) => resultsOf(outcome, whole)),
     ratios: outcomes.flatMap(ratiosOf),
+    ...(outcomes.some(({ warmUps = [] }) => warmUps.length > 0)
+      ? { warmUps: outcomes.flatMap(({ warmUps = [] }) => warmUps) }
+      : {}),
     failures,
   }
+}
+
+/** Versions of those that can be had. What cannot is a failure of its runs. */
+async function fetchClients(
+  variants: readonly Variant[],
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Record<string, string>> {
+  const versions: Record<string, string> = {}
+  for (const driver of new Set(variants.map((variant) => variant.driver)).values()) {
+    if (!isNodeClient(driver)) continue
+    progress.line(
+      `${driver}: fetched by npm on first use${driver === 'node-rdkafka' ? ', compiled for some minutes' : ''}`,
+    )
+    await prepareClient(driver, signal).then(
+      (client) => {
+        versions[driver] = clientVersion(client)
+      },
+      () => {},
+    )
+  }
+  return versions
+}
+
+/** Brokers are warmed where different ones are compared, all of them alike. */
+function warming(variants: readonly Variant[], isQuick: boolean): Pick<HarnessOptions, 'warm'> {
+  if (new Set(variants.map(({ target }) => target)).size < 2) return {}
+  const bounds = isQuick ? QUICK_WARM_UP : WARM_UP
+  return { warm: (session, test, stored, onWarmUp) => warmTarget(session, test, stored, bounds, onWarmUp) }
+}
+
+/** Fetches what stands beside pagelog; says which versions it is. */
+async function prepare(
+  variants: readonly Variant[],
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<{ java: string | null; versions: Record<string, string> }> {
+  const versions: Record<string, string> = {}
+  let java: string | null = null
+  if (variants.some(({ target, driver }) => target === 'kafka' || driver === 'kafka-tools')) {
+    versions['Apache Kafka'] = kafkaVersion()
+    progress.line(`Apache Kafka ${kafkaVersion()}: fetched by Maven on first use`)
+    await kafkaClasspath(signal)
+    java = (await javaVersion()) ?? null
+  }
+  Object.assign(versions, await fetchClients(variants, progress, signal))
+  return { java, versions }
 }
 
 function failuresOf({ test, variants }: TestOutcome): BenchResult['failures'] {

@@ -8,10 +8,20 @@ import { latencyLogs } from './report/latency-logs.ts'
 import { writeOutputs } from './report/outputs.ts'
 import { resultFolder, writeTables } from './report/result-files.ts'
 import { benchMarkdown, benchRows } from './report/rows.ts'
-import { formatTable } from './report/table.ts'
+import { formatTable, warmUpLines } from './report/table.ts'
+import { reachHosts } from './targets/hosts.ts'
 
 /** Exit status: 0 when all was measured, 1 when something failed or was cut short, 2 for a wrong command line. */
 export async function main(argv: readonly string[]): Promise<number> {
+  const version = optionOf(argv, '--kafka-version')
+  if (version !== undefined) {
+    const status = await refusing(async () => {
+      const { chooseKafka } = await import('./peers/java.ts')
+      chooseKafka(version)
+      return 0
+    })
+    if (status !== 0) return status
+  }
   const rate = netnsRate(argv)
   if (rate !== undefined) {
     const { hubHere } = await import('./netns/namespaces.ts')
@@ -104,6 +114,7 @@ async function measure(commandLine: CommandLine, argv: readonly string[]): Promi
   const signals = abortOnSignals()
   const startedMs = performance.now()
   try {
+    if (driving.hosts !== undefined) await reachHosts(driving.hosts, signals.signal)
     const result = await runBench({
       settings,
       ...driving,
@@ -120,7 +131,9 @@ async function measure(commandLine: CommandLine, argv: readonly string[]): Promi
     const { renderReport } = await import('./report/html.ts')
     const places = writeOutputs(commandLine, result, await renderReport(result))
     const folder = resultFolder(commandLine.out, result.startedAt)
-    places.push(...writeTables(folder, benchRows(result), benchMarkdown(result), latencyLogs(result)))
+    places.push(
+      ...writeTables(folder, benchRows(result), benchMarkdown(result), latencyLogs(result), warmUpLines(result)),
+    )
     for (const place of places) report.write(`${place}\n`)
     report.write(`${formatSeconds((performance.now() - startedMs) / 1000)} in all\n`)
     return result.complete ? 0 : 1

@@ -3,14 +3,19 @@
  * interleaved (limit probe, A, B, limit probe, A, B, …), each after the write-back of the one before it, so that a
  * machine that gets slower gets slower for all. What fails is reported and the rest goes on; an abort keeps what is there.
  */
+import { rmSync } from 'node:fs'
 import { fillTopic } from './drivers/pagelog-runs.ts'
 import type { Session, StoredTopic } from './drivers/session.ts'
+import type { OnWarmUp, Warmed } from './drivers/target-warm-up.ts'
 import { type EchoProbe, estimatedBytesPerRecord, probeEcho, probesPath, probeThroughput } from './limits/limits.ts'
 import { readIntoPageCache } from './measure/page-cache.ts'
 import { formatMs, formatRate, type Progress } from './measure/progress.ts'
 import { settleWriteBack } from './measure/write-back.ts'
+import { isShaped, placementHere } from './netns/namespaces.ts'
 import { isNodeClient, prepareClient, whyNotDriven } from './peers/node-clients.ts'
 import type { Scratch } from './process/scratch.ts'
+import { targetTitles } from './report/variants.ts'
+import { warmUpText } from './report/warm-ups.ts'
 import {
   type BenchSettings,
   type DriverName,
@@ -20,6 +25,7 @@ import {
   type TargetName,
   type TestId,
   variantName,
+  type WarmUpResult,
 } from './result.ts'
 import { hostsTarget } from './targets/hosts.ts'
 import { startKafka } from './targets/kafka.ts'
@@ -41,7 +47,17 @@ export interface TestOutcome {
   /** Bytes a second of the throughput probe beside each run, or the echo probe; undefined where a probe failed. */
   readonly throughput: readonly (number | undefined)[]
   readonly echo: readonly (EchoProbe | undefined)[]
+  /** Of each target that was started and warmed. */
+  readonly warmUps?: readonly WarmUpResult[]
 }
+
+/** Brings a fresh target to its speed. */
+export type Warm = (
+  session: Session,
+  test: TestId,
+  stored: StoredTopic | undefined,
+  onWarmUp: OnWarmUp,
+) => Promise<Warmed>
 
 export interface HarnessOptions {
   readonly settings: BenchSettings
@@ -53,6 +69,8 @@ export interface HarnessOptions {
   readonly progress: Progress
   /** Waits for write-back before each run; without it a result is for orientation. */
   readonly settle: boolean
+  /** Called once for each target that is started, before its first run; without it none is warmed. */
+  readonly warm?: Warm
   readonly overrides?: Partial<Record<TargetName, Readonly<Record<string, string>>>>
   readonly runtimeFlags?: Partial<Record<TargetName, readonly string[]>>
   readonly onTargetSettings?: (target: AnyTarget) => void
@@ -74,6 +92,8 @@ interface Place {
 
 export class Harness {
   readonly #options: HarnessOptions
+  /** Of the brokers of the test that runs. */
+  readonly #directories: string[] = []
 
   constructor(options: HarnessOptions) {
     this.#options = options
@@ -89,12 +109,18 @@ export class Harness {
     const failures: { variant: Variant; runs: FailedRun[] }[] = []
     const targets = new Map<TargetName, AnyTarget>()
     const places: Place[] = []
+    const warmUps: WarmUpResult[] = []
     try {
       for (const variant of this.#options.variants) {
         if (this.#isLeftOut(variant, test)) continue
         const place = await this.#setUp(workload, variant, targets, places)
+        // What an abort came before is not there; that is no failure.
+        if (signal.aborted) break
         if ('error' in place) failures.push({ variant, runs: [place] })
         else places.push(place)
+      }
+      for (const place of firstOfEach(places)) {
+        if (!signal.aborted) await this.#warm(workload, place, warmUps)
       }
       for (let run = 0; run < settings.runs && !signal.aborted; run++) {
         await this.#probe(workload, bytesPerRecord, throughput, echo)
@@ -107,9 +133,10 @@ export class Harness {
       }
     } finally {
       await Promise.all([...targets.values()].map((target) => target.close()))
+      this.#removeData()
     }
     const variants = [...places, ...failures].map(({ variant, runs }) => ({ variant, runs }))
-    return { test, variants, probe: workload.probe, bytesPerRecord, throughput, echo }
+    return { test, variants, probe: workload.probe, bytesPerRecord, throughput, echo, warmUps }
   }
 
   /** Starts the variant's target unless another variant has, and stores what its consumers will read. */
@@ -139,6 +166,7 @@ export class Harness {
       const stored = records === 0 ? undefined : (shared ?? (await fillTopic(session, records)))
       return { variant, session, runs: [], stored }
     } catch (error) {
+      if (signal.aborted) return { error: 'interrupted' }
       return this.#failure(error, `${workload.id} · ${name}: not set up`)
     }
   }
@@ -150,11 +178,20 @@ export class Harness {
     return why !== undefined
   }
 
+  /** Of brokers that have ended: the next test may need the room, and nobody should wait for the write-back of what is over. */
+  #removeData(): void {
+    for (const directory of this.#directories.splice(0)) {
+      rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
+    }
+  }
+
   async #start(name: TargetName, brokers: number): Promise<AnyTarget> {
     if (name === 'hosts') return hostsTarget(this.#options.hosts!)
     const { scratch, settings, signal, overrides, runtimeFlags } = this.#options
+    const directory = scratch.directory(name)
+    this.#directories.push(directory)
     const options: TargetOptions & { signal: AbortSignal } = {
-      directory: scratch.directory(name),
+      directory,
       partitions: settings.partitions,
       brokers,
       onStart: (pid) => {
@@ -168,6 +205,30 @@ export class Harness {
     const target = await (name === 'kafka' ? startKafka(options) : startPagelog(options))
     this.#options.onTargetSettings?.(target)
     return target
+  }
+
+  /** A load that fails is told of and leaves the target as warm as it is: what is wrong with it the runs will show. */
+  async #warm(workload: Workload, { session, stored }: Place, warmUps: WarmUpResult[]): Promise<void> {
+    const { warm, progress, signal } = this.#options
+    const { target } = session
+    if (warm === undefined || !isStartedHere(target)) return
+    const head = { test: workload.id, target: target.name, brokers: target.brokers.length }
+    let [seconds, recordsPerSecond] = [0, 0]
+    let what = ''
+    progress.begin(`${workload.id} · warming up ${targetTitles[target.name]}`)
+    const onWarmUp: OnWarmUp = (now, rate) => {
+      seconds = Math.round(now)
+      recordsPerSecond = Math.round(rate)
+      progress.phase(`· ${formatRate(rate)} rec/s · ${seconds} s`, 0)
+    }
+    try {
+      warmUps.push({ ...head, ...(await warm(session, workload.id, stored, onWarmUp)) })
+    } catch (error) {
+      if (signal.aborted) return
+      what = ` (${(error as Error).message.split('\n')[0]})`
+      warmUps.push({ ...head, seconds, steady: false, recordsPerSecond })
+    }
+    progress.line(`${workload.id} · ${warmUpText(warmUps.at(-1)!)}${what}`)
   }
 
   async #run(workload: Workload, place: Place, run: number): Promise<void> {
@@ -202,8 +263,8 @@ export class Harness {
     echo: (EchoProbe | undefined)[],
   ): Promise<void> {
     const { settings, scratch, signal, progress, settle } = this.#options
-    // Of machines elsewhere nothing can be told by what this one can do.
-    if (probesPath() === undefined || this.#options.hosts !== undefined) return
+    // Of machines elsewhere nothing can be told by what this one can do, and behind a link of so many bits the link is the limit.
+    if (probesPath() === undefined || this.#options.hosts !== undefined || isShaped(placementHere().name)) return
     progress.begin(`${workload.id} · limit probe`)
     try {
       if (settle) await settleWriteBack(signal)
@@ -229,4 +290,9 @@ export class Harness {
     this.#options.progress.line(`${what}: ${text}`)
     return { error: text }
   }
+}
+
+/** One place of each target. */
+function firstOfEach(places: readonly Place[]): readonly Place[] {
+  return places.filter(({ session }, i) => places.findIndex((one) => one.session.target === session.target) === i)
 }

@@ -18,6 +18,7 @@ Two results, and whether they differ by more than noise: pagelog bench compare -
 
   --tests A,B        of ${allTests.join(', ')}  (all)
   --against kafka    Apache Kafka beside it in the same run: with its own perf tools, and with our client (needs Java, Maven)
+  --kafka-version V  another version of it than the one that is pinned
   --quick            one run of each, no waits: for orientation
   --runs N           interleaved runs of each test                               (3)
   --records N        records in the measured phase of a run      (10,000,000, or 1 GB)
@@ -31,7 +32,7 @@ Two results, and whether they differ by more than noise: pagelog bench compare -
   --partitions N     partitions of the topic                                      (6)
   --seed N           of the random values                                         (1)
   --stored SIZE      what throughput-vs-stored adds on the disks of all three brokers  (4GiB; 2GiB with --quick)
-  --memory SIZE      confines each broker to so much, page cache included (root, cgroups version 1)
+  --memory SIZE      confines each broker to so much, page cache included (root, cgroups)
   --clients A,B      who drives: pagelog, kafka-tools, kafkajs, platformatic, node-rdkafka; on each broker (fetched on first use)
   --hosts FILE       brokers that are there already, host:port a line; instead of ours
   --netns RATE       brokers and clients in network namespaces with links of 1gbit, 100mbit, … (root only)
@@ -112,6 +113,8 @@ function parse(argv: readonly string[]) {
     options: {
       tests: text,
       against: text,
+      // See cli.ts: it is chosen before anything of Kafka is started.
+      'kafka-version': text,
       quick: flag,
       runs: text,
       records: text,
@@ -145,17 +148,24 @@ const QUICK_STORED_BYTES = 2 * 1024 ** 3
 const MEMORY_BYTES_MIN = 96 * 1024 ** 2
 const STORED_BYTES_MAX = 1e15
 
+/** Its heap is 1 GiB, and a JVM has more than its heap. */
+const KAFKA_MEMORY_BYTES_MIN = 1.5 * 1024 ** 3
+
+interface GrowingValues {
+  readonly stored?: string | undefined
+  readonly memory?: string | undefined
+  readonly against?: string | undefined
+}
+
 /** `--stored` and `--memory`. Throws UsageError. */
 export function growing(
-  values: { readonly stored?: string | undefined; readonly memory?: string | undefined },
+  { stored, memory, against }: GrowingValues,
   storedBytes: number,
 ): Pick<AskedSettings, 'storedBytes' | 'brokerMemoryBytes'> {
-  const { stored, memory } = values
+  const least = against === 'kafka' ? KAFKA_MEMORY_BYTES_MIN : MEMORY_BYTES_MIN
   return {
     storedBytes: stored === undefined ? storedBytes : bytes(stored, '--stored', 1, STORED_BYTES_MAX),
-    ...(memory === undefined
-      ? {}
-      : { brokerMemoryBytes: bytes(memory, '--memory', MEMORY_BYTES_MIN, STORED_BYTES_MAX) }),
+    ...(memory === undefined ? {} : { brokerMemoryBytes: bytes(memory, '--memory', least, STORED_BYTES_MAX) }),
   }
 }
 

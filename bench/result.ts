@@ -75,7 +75,7 @@ export interface RunIo {
   /** Of all brokers, from and to the device. */
   readonly readBytes: number
   readonly writtenBytes: number
-  /** Received by the brokers' links, or all that went over the loopback that everybody shares; null where nobody knows. */
+  /** Over the brokers' links, both directions, or all that went over the loopback that everybody shares; null where nobody knows. */
   readonly networkBytes: number | null
   readonly network: 'links' | 'loopback'
   /** Bytes of the log that consumers and followers were sent; null where nobody read. */
@@ -113,6 +113,8 @@ export interface RunResult {
   /** Bytes the log holds for one record, batch headers included. */
   readonly storedBytesPerRecord: number | null
   readonly warmUpSeconds: number
+  /** What drove it was still getting faster when its warm-up had to end: its rate is too low. Where that is known. */
+  readonly stillRising?: boolean
   /** The write-back of earlier runs was done before this one began; null when it was not waited for. */
   readonly writeBackQuiet: boolean | null
   /** Null where there is one replica. */
@@ -178,6 +180,21 @@ export interface RatioResult {
   readonly ratio: number
   readonly low: number
   readonly high: number
+  /** Set where `against` was still getting faster when its warm-up had to end: the ratio flatters `target`. */
+  readonly stillRising?: true
+}
+
+/** How a target was brought to its speed before the first run of a test, where targets are compared. */
+export interface WarmUpResult {
+  readonly test: TestId
+  readonly target: TargetName
+  readonly brokers: number
+  /** Under load. */
+  readonly seconds: number
+  /** Its rate had stopped rising; false when the bound came first, or the load failed. */
+  readonly steady: boolean
+  /** Of the last intervals, with our client: of end-to-end records one at a time, of loads that produce and fetch both. */
+  readonly recordsPerSecond: number
 }
 
 export interface BenchSettings {
@@ -199,6 +216,8 @@ export interface BenchSettings {
   readonly storedBytes?: number
   /** What each broker is confined to. */
   readonly brokerMemoryBytes?: number
+  /** `loopback`, the rate of shaped links between namespaces, or `hosts`: brokers on other machines. */
+  readonly network?: string
   readonly targets: Readonly<Record<string, Readonly<Record<string, string>>>>
 }
 
@@ -219,9 +238,13 @@ export interface ResultFacts {
 export interface BenchResult extends ResultFacts {
   readonly schemaVersion: typeof SCHEMA_VERSION
   readonly settings: BenchSettings
+  /** Of what was measured beside pagelog. */
+  readonly versions?: Readonly<Record<string, string>>
   readonly limits: readonly LimitResult[]
   readonly results: readonly TestResult[]
   readonly ratios: readonly RatioResult[]
+  /** Absent where nothing is compared. */
+  readonly warmUps?: readonly WarmUpResult[]
   readonly failures: readonly { readonly test: TestId; readonly target: string; readonly error: string }[]
 }
 

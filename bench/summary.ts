@@ -158,33 +158,54 @@ const MEASURES: readonly { measure: Measure; of: (run: RunResult) => number | un
   { measure: 'latencyP99', of: (run) => run.latencyMs?.p99 },
 ]
 
-/** Every variant against Apache Kafka with its own tools, run by run. */
+type Side = TestOutcome['variants'][number]
+
+/**
+ * Run by run: every variant against Apache Kafka with its own tools; without those, our client against every other one on the same
+ * broker, and every other one on our broker against itself on Apache Kafka.
+ */
 export function ratiosOf(outcome: TestOutcome): RatioResult[] {
-  const base = outcome.variants.find(({ variant }) => variantName(variant.target, variant.driver) === 'kafka')
-  if (base === undefined) return []
-  const measures =
-    outcome.probe === 'echo'
-      ? MEASURES
-      : [{ measure: 'recordsPerSecond' as const, of: (run: RunResult): number | undefined => run.recordsPerSecond }]
-  const ratios: RatioResult[] = []
-  for (const one of outcome.variants) {
-    if (one === base) continue
-    for (const { measure, of } of measures) {
-      const values = (runs: readonly (RunResult | FailedRun)[]) => runs.map((run) => (isRun(run) ? of(run) : undefined))
-      const ratio = pairedRatio(values(one.runs), values(base.runs))
-      if (ratio === undefined) continue
-      ratios.push({
-        test: outcome.test,
-        measure,
-        target: variantName(one.variant.target, one.variant.driver),
-        against: 'kafka',
+  const nameOf = ({ variant }: Side) => variantName(variant.target, variant.driver)
+  const base = outcome.variants.find((one) => nameOf(one) === 'kafka')
+  const pairs = outcome.variants.flatMap((one) =>
+    basesOf(one, base, outcome.variants).map((other): [Side, Side] => [one, other]),
+  )
+  return pairs.flatMap(([one, other]) =>
+    measuresOf(outcome).flatMap(({ measure, of }) => {
+      const values = ({ runs }: Side) => runs.map((run) => (isRun(run) ? of(run) : undefined))
+      const ratio = pairedRatio(values(one), values(other))
+      if (ratio === undefined) return []
+      return {
+        ...{ test: outcome.test, measure, target: nameOf(one), against: nameOf(other) },
         ratio: rounded(ratio.median, 4),
         low: rounded(ratio.low, 4),
         high: rounded(ratio.high, 4),
-      })
-    }
-  }
-  return ratios
+        ...(wasRising(outcome, other) ? { stillRising: true as const } : {}),
+      }
+    }),
+  )
+}
+
+/** Its target, or what drove it in any run. */
+function wasRising({ warmUps = [] }: TestOutcome, { variant, runs }: Side): boolean {
+  return (
+    warmUps.some(({ target, steady }) => target === variant.target && !steady) ||
+    runs.some((run) => isRun(run) && run.stillRising === true)
+  )
+}
+
+function basesOf(one: Side, base: Side | undefined, all: readonly Side[]): readonly Side[] {
+  if (base !== undefined) return one === base ? [] : [base]
+  const { target, driver } = one.variant
+  const isBeside = ({ variant }: Side) =>
+    driver === 'pagelog-client'
+      ? variant.target === target && variant.driver !== driver
+      : target === 'pagelog' && variant.target === 'kafka' && variant.driver === driver
+  return all.filter(isBeside)
+}
+
+function measuresOf({ probe }: TestOutcome): typeof MEASURES {
+  return probe === 'echo' ? MEASURES : [{ measure: 'recordsPerSecond', of: (run) => run.recordsPerSecond }]
 }
 
 function rounded(value: number, digits: number): number {

@@ -62,7 +62,7 @@ function parsed(argv: readonly string[]) {
   })
 }
 
-const KINDS = ['load', 'find-max', 'matrix']
+const KINDS = ['load', 'find-max', 'matrix', 'linkedin-2014']
 
 /** Throws UsageError: not there, no JSON, no result. */
 export function readResult(path: string): AnyResult {

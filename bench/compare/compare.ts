@@ -1,5 +1,6 @@
 /** Two results line by line: what changed, and whether that is more than chance. Pure. */
 import { median } from '../measure/statistics.ts'
+import type { BenchResult } from '../result.ts'
 import { type AnyResult, isBetterWhenHigher, type Measured, type MeasureName, measuredIn } from './measures.ts'
 import { isBeyond, noiseBand } from './noise.ts'
 import type { Rule } from './rules.ts'
@@ -129,5 +130,12 @@ function notesOf(before: AnyResult, after: AnyResult): string[] {
 }
 
 function settingsOf(result: AnyResult): unknown {
-  return 'kind' in result && result.kind === 'matrix' ? result.workload : result.settings
+  if (!('kind' in result)) return comparable(result)
+  if (result.kind === 'matrix') return result.workload
+  return result.kind === 'linkedin-2014' ? result.results.map(comparable) : result.settings
+}
+
+/** Which tests there are is told line by line. */
+function comparable({ settings }: BenchResult): unknown {
+  return { ...settings, tests: [] }
 }

@@ -1,11 +1,12 @@
 /** What of a result can be compared: for each thing measured the values of its runs. Pure; any kind of result. */
 
+import type { LinkedinResult } from '../linkedin/result.ts'
 import type { FindMaxResult, LoadResult, LoadRun } from '../load/result.ts'
 import type { MatrixResult } from '../matrix/result.ts'
 import type { BenchResult, RunResult } from '../result.ts'
 import { isRun, variantName } from '../result.ts'
 
-export type AnyResult = BenchResult | LoadResult | FindMaxResult | MatrixResult
+export type AnyResult = BenchResult | LoadResult | FindMaxResult | MatrixResult | LinkedinResult
 
 export const measures = ['rate', 'p50', 'p99', 'p99.9', 'max'] as const
 export type MeasureName = (typeof measures)[number]
@@ -51,6 +52,12 @@ export function measuredIn(result: AnyResult): Measured[] {
     )
   }
   switch (result.kind) {
+    case 'linkedin-2014':
+      return result.results.flatMap((one) => {
+        const { batchBytes, lingerMs, valueBytes } = one.settings
+        const settings = `batch ${batchBytes}, linger ${lingerMs} ms, ${valueBytes} bytes`
+        return measuredIn(one).map((measured) => ({ ...measured, what: `${measured.what} · ${settings}` }))
+      })
     case 'load': {
       const runs = result.runs.filter(({ error }) => error === null)
       return ofRuns('load', runs)

@@ -1,10 +1,11 @@
 /**
- * The tests with Apache Kafka's own perf tools, on any target. The JVM's warm-up is left out by the tools' interval
- * lines: the seconds below do not count, neither for the tool nor for the broker that warms up with it.
+ * The tests with Apache Kafka's own perf tools, on any target, which the harness has warmed before. Every run has a JVM of
+ * its own for the tool: its warm-up is left out by the tool's interval lines.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { estimatedBytesPerRecord } from '../limits/limits.ts'
 import { IntervalLatency } from '../load/intervals.ts'
+import { isRising, isSteady } from '../measure/steadiness.ts'
 import { nextClientPlace } from '../netns/namespaces.ts'
 import { peerSource, startJava } from '../peers/java.ts'
 import type { Child } from '../process/children.ts'
@@ -24,8 +25,10 @@ import {
   storedBytes,
 } from './session.ts'
 
-/** Long enough for both JVMs' compilers; the rates per interval in the report show whether it was. */
+/** At least; then until its lines, one each 5 s, are steady. */
 const PRODUCER_WARM_UP_SECONDS = 10
+/** At most: on warm brokers a tool alone has got there, and a run should not be mostly warm-up. */
+const PRODUCER_WARM_UP_SECONDS_MAX = 40
 const CONSUMER_WARM_UP_SECONDS = 5
 const QUICK_WARM_UP_SECONDS = 5
 /** What the scripts of Apache Kafka give their tools. */
@@ -37,19 +40,23 @@ function warmUpSeconds(session: Session, usual: number): number {
 }
 
 /** Counts interval lines of ProducerPerformance: those of the warm-up, then those measured. */
-class ProducerIntervals {
+export class ProducerIntervals {
   readonly counted: ProducerInterval[] = []
   /** Set when the measured phase begins: the next line is the first that counts. */
   counting = false
   readonly #session: Session
-  readonly #warmUpMs: number
+  readonly #leastMs: number
+  readonly #mostMs: number
+  readonly #warmUpRates: number[] = []
+  #isWarm = false
   readonly #warm = withResolvers<void>()
   readonly #done = withResolvers<void>()
   #elapsedMs = 0
 
   constructor(session: Session) {
     this.#session = session
-    this.#warmUpMs = warmUpSeconds(session, PRODUCER_WARM_UP_SECONDS) * 1000
+    this.#leastMs = warmUpSeconds(session, PRODUCER_WARM_UP_SECONDS) * 1000
+    this.#mostMs = warmUpSeconds(session, PRODUCER_WARM_UP_SECONDS_MAX) * 1000
   }
 
   get warm(): Promise<void> {
@@ -60,19 +67,37 @@ class ProducerIntervals {
     return this.#done.promise
   }
 
+  get warmUpSeconds(): number {
+    return Math.round(this.#elapsedMs / 1000)
+  }
+
+  /** It was getting faster still when the warm-up had to end; a quick run does not know. */
+  get stillRising(): boolean {
+    return this.#warmUpRates.length > 1 && !isSteady(this.#warmUpRates) && isRising(this.#warmUpRates)
+  }
+
   readonly onLine = (line: string): void => {
     const interval = producerInterval(line)
     if (interval === undefined) return
     const { settings } = this.#session
-    if (this.#elapsedMs < this.#warmUpMs * 0.95) {
-      this.#elapsedMs += (interval.records / interval.recordsPerSecond) * 1000
-      if (this.#elapsedMs >= this.#warmUpMs * 0.95) this.#warm.resolve()
+    if (!this.#isWarm) {
+      this.#warmUp(interval)
       return
     }
     if (!this.counting) return
     this.counted.push(interval)
     this.#session.onProgress('measure', this.records)
     if (this.records >= settings.records || this.seconds >= settings.seconds * 0.95) this.#done.resolve()
+  }
+
+  #warmUp({ records, recordsPerSecond }: ProducerInterval): void {
+    // A line of nothing has no rate and was 5 s all the same.
+    this.#elapsedMs += records === 0 ? 5000 : (records / recordsPerSecond) * 1000
+    this.#warmUpRates.push(recordsPerSecond)
+    const isLong = (milliseconds: number) => this.#elapsedMs >= milliseconds * 0.95
+    if (!isLong(this.#mostMs) && !(isLong(this.#leastMs) && isSteady(this.#warmUpRates))) return
+    this.#isWarm = true
+    this.#warm.resolve()
   }
 
   get records(): number {
@@ -113,6 +138,14 @@ async function startProducerTool(session: Session, topic: string, onLine: (line:
     place: nextClientPlace(),
     onLine,
   })
+}
+
+/** Of tools that were waited for until all of them were warm. */
+function warmth(tools: readonly ProducerIntervals[]): Pick<RunResult, 'warmUpSeconds' | 'stillRising'> {
+  return {
+    warmUpSeconds: Math.max(...tools.map((tool) => tool.warmUpSeconds)),
+    stillRising: tools.some((tool) => tool.stillRising),
+  }
 }
 
 function result(
@@ -176,7 +209,11 @@ async function producers(session: Session, count: number): Promise<RunResult> {
     followers.quiet()
     const replication = await guard(session, followers.result())
     const io = watch.io(bytesPerRecord(session), { produced: counted })
-    return result(session, { records: counted, seconds: counted / rate, series, processes }, { replication, io })
+    return result(
+      session,
+      { records: counted, seconds: counted / rate, series, processes },
+      { ...warmth(intervals), replication, io },
+    )
   } finally {
     await endTools(tools)
     if (!session.signal.aborted) await deleteTopic(session, topic)
@@ -321,7 +358,11 @@ export async function producerAndConsumer(session: Session): Promise<RunResult> 
       produced: produced.records,
       consumed: last.records - first.records,
     })
-    return result(session, { ...slower, series: produced.series(), processes }, { replication, io })
+    return result(
+      session,
+      { ...slower, series: produced.series(), processes },
+      { ...warmth([produced]), replication, io },
+    )
   } finally {
     await endTools([producer, consumer])
     if (!session.signal.aborted) await deleteTopic(session, topic)

@@ -4,16 +4,16 @@ import { sumSeries } from '../measure/series.ts'
 import type { ProcessResult, ReplicationResult, RunResult } from '../result.ts'
 import { DriverProcess } from './driver-process.ts'
 import { addChecksums, type Checksum, difference } from './payloads.ts'
-import type { ConsumerSpec, DriverResult, DriverSpec, ProducerSpec } from './protocol.ts'
+import type { ConsumerSpec, DriverResult, DriverSpec, EndToEndSpec, ProducerSpec } from './protocol.ts'
 import {
   createTopic,
-  deleteTopic,
   FollowerWatch,
   guard,
   RunWatch,
   type Session,
   type StoredTopic,
   storedBytes,
+  withTopic,
 } from './session.ts'
 
 /** LinkedIn's buffer.memory, also Kafka's tool's here. */
@@ -22,7 +22,7 @@ export const BUFFER_BYTES = 64 * 1024 * 1024
 export const PRODUCERS = 3
 export const CONSUMERS = 3
 
-function producerSpec(session: Session, topic: string): ProducerSpec {
+export function producerSpec(session: Session, topic: string): ProducerSpec {
   const { settings, target } = session
   return {
     kind: 'producer',
@@ -45,7 +45,7 @@ function producerSpec(session: Session, topic: string): ProducerSpec {
   }
 }
 
-function consumerSpec(session: Session, topic: string, mode: ConsumerSpec['mode']): ConsumerSpec {
+export function consumerSpec(session: Session, topic: string, mode: ConsumerSpec['mode']): ConsumerSpec {
   const { settings, target } = session
   return {
     kind: 'consumer',
@@ -154,29 +154,31 @@ function runResult(
 
 export async function singleProducer(session: Session): Promise<RunResult> {
   const topic = newTopic('producer')
-  await createTopic(session, topic, session.settings.partitions)
-  const { result, processes, watch, replication } = await runOne(session, producerSpec(session, topic))
-  const stored = await verifyStored(session, topic, [result])
-  const io = watch.io(stored.storedBytesPerRecord, { produced: result.records })
-  return runResult(session, result, { processes, io, replication, ...stored })
+  return withTopic(session, { topic, partitions: session.settings.partitions }, async () => {
+    const { result, processes, watch, replication } = await runOne(session, producerSpec(session, topic))
+    const stored = await verifyStored(session, topic, [result])
+    const io = watch.io(stored.storedBytesPerRecord, { produced: result.records })
+    return runResult(session, result, { processes, io, replication, ...stored })
+  })
 }
 
 /** Each with values of its own; the rate is that of all together, from the first's beginning to the last's end. */
 export async function threeProducers(session: Session): Promise<RunResult> {
   const topic = newTopic('producers')
-  await createTopic(session, topic, session.settings.partitions)
   const one = producerSpec(session, topic)
   const records = Math.ceil(session.settings.records / PRODUCERS)
   const specs = Array.from({ length: PRODUCERS }, (_, i) => {
     return { ...one, records, payload: { ...one.payload, seed: one.payload.seed + i } }
   })
-  const { results, processes, watch, seconds, replication } = await runTogether(session, specs)
-  const stored = await verifyStored(session, topic, results)
-  const all = allOf(results, seconds)
-  const latency = latencyOf(results)
-  const io = watch.io(stored.storedBytesPerRecord, { produced: all.records })
-  const run = runResult(session, all, { processes, io, replication, ...stored })
-  return { ...run, latencyMs: latency, serviceTimeMs: latency }
+  return withTopic(session, { topic, partitions: session.settings.partitions }, async () => {
+    const { results, processes, watch, seconds, replication } = await runTogether(session, specs)
+    const stored = await verifyStored(session, topic, results)
+    const all = allOf(results, seconds)
+    const latency = latencyOf(results)
+    const io = watch.io(stored.storedBytesPerRecord, { produced: all.records })
+    const run = runResult(session, all, { processes, io, replication, ...stored })
+    return { ...run, latencyMs: latency, serviceTimeMs: latency }
+  })
 }
 
 /** What several of a kind came to together. */
@@ -192,7 +194,7 @@ function allOf(results: readonly DriverResult[], seconds: number): DriverResult 
   }
 }
 
-/** All was acknowledged, and what is stored is that; then the topic is deleted. */
+/** All was acknowledged, and what is stored is that. */
 async function verifyStored(
   session: Session,
   topic: string,
@@ -202,9 +204,7 @@ async function verifyStored(
   if (errors > 0) throw new Error(`${errors} records were not acknowledged`)
   const acknowledged = addChecksums(results.map(({ checksum }) => checksum))
   const storedBytesPerRecord = storedBytes(session.target.dataDirectory, topic) / acknowledged.records
-  const verified = await readBack(session, topic, acknowledged)
-  await deleteTopic(session, topic)
-  return { verified, storedBytesPerRecord }
+  return { verified: await readBack(session, topic, acknowledged), storedBytesPerRecord }
 }
 
 /** Reads all of a topic once, outside of what is measured, and compares it with what was acknowledged. */
@@ -273,9 +273,12 @@ async function consumers(session: Session, stored: StoredTopic, count: number): 
  * A producer at full speed and a consumer that follows it. The rate is the smaller of the two in the measured phase; the
  * consumer's ends when the producer's last record is acknowledged, so a consumer that falls behind shows.
  */
-export async function producerAndConsumer(session: Session): Promise<RunResult> {
+export function producerAndConsumer(session: Session): Promise<RunResult> {
   const topic = newTopic('both')
-  await createTopic(session, topic, session.settings.partitions)
+  return withTopic(session, { topic, partitions: session.settings.partitions }, () => bothOn(session, topic))
+}
+
+async function bothOn(session: Session, topic: string): Promise<RunResult> {
   const producer = new DriverProcess(producerSpec(session, topic), () => {})
   const consumer = new DriverProcess(consumerSpec(session, topic, 'follow'), (n) => session.onProgress('measure', n))
   try {
@@ -301,7 +304,6 @@ export async function producerAndConsumer(session: Session): Promise<RunResult> 
     if (wrong !== undefined) throw new Error(`what was consumed is not what was acknowledged: ${wrong}`)
     const replication = await guard(session, followers.result())
     const bytes = storedBytes(session.target.dataDirectory, topic)
-    await deleteTopic(session, topic)
     const slower = consumed.records / consumed.seconds < produced.records / produced.seconds ? consumed : produced
     const storedBytesPerRecord = bytes / produced.checksum.records
     const both = { ...produced, records: slower.records, seconds: slower.seconds, series: slower.series }
@@ -317,11 +319,13 @@ export async function producerAndConsumer(session: Session): Promise<RunResult> 
   }
 }
 
-export async function endToEnd(session: Session): Promise<RunResult> {
-  const { settings, target } = session
+export function endToEnd(session: Session): Promise<RunResult> {
   const topic = newTopic('end-to-end')
-  await createTopic(session, topic, 1)
-  const { result, processes, watch, replication } = await runOne(session, {
+  return withTopic(session, { topic, partitions: 1 }, () => endToEndOn(session, topic))
+}
+
+export function endToEndSpec({ settings, target }: Session, topic: string): EndToEndSpec {
+  return {
     kind: 'end-to-end',
     bootstrap: target.bootstrap,
     topic,
@@ -331,11 +335,14 @@ export async function endToEnd(session: Session): Promise<RunResult> {
     warmUpSeconds: settings.warmUpSeconds,
     records: settings.latencyRecords,
     seconds: settings.seconds * 3,
-  })
+  }
+}
+
+async function endToEndOn(session: Session, topic: string): Promise<RunResult> {
+  const { target } = session
+  const { result, processes, watch, replication } = await runOne(session, endToEndSpec(session, topic))
   if (result.errors > 0) throw new Error(`${result.errors} records were not acknowledged`)
-  const bytes = storedBytes(target.dataDirectory, topic)
-  await deleteTopic(session, topic)
-  const storedBytesPerRecord = bytes / result.checksum.records
+  const storedBytesPerRecord = storedBytes(target.dataDirectory, topic) / result.checksum.records
   return runResult(session, result, {
     processes,
     io: watch.io(storedBytesPerRecord, { produced: result.records, consumed: result.records }),

@@ -8,9 +8,6 @@ import { Payloads } from './payloads.ts'
 import type { Peer, PeerProducer } from './peers/peer.ts'
 import type { DriverResult, ProducerSpec } from './protocol.ts'
 
-/** The clock is looked at once in so many records, and once a `send` of the client's. */
-const LOOK_EVERY = 4096
-
 class Sender {
   readonly #producer: PeerProducer
   readonly #values: readonly Buffer[]
@@ -33,7 +30,7 @@ class Sender {
         await this.#producer.ready()
         continue
       }
-      const count = Math.min(room, records - sent, LOOK_EVERY)
+      const count = Math.min(room, records - sent)
       this.#producer.send(this.#take(count))
       sent += count
       // Clients that acknowledge by events need turns of the loop.

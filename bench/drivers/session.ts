@@ -40,17 +40,36 @@ export interface StoredTopic {
 export async function createTopic(session: Session, topic: string, partitions: number): Promise<void> {
   const admin = new Admin({ bootstrap: session.target.bootstrap })
   try {
-    await admin.createTopics([{ topic, partitions, replicationFactor: session.replicationFactor }])
+    await guard(session, admin.createTopics([{ topic, partitions, replicationFactor: session.replicationFactor }]))
     session.target.topics?.add(topic)
   } finally {
     await admin.close()
   }
 }
 
+/** A topic for as long as `work` takes: what a run has stored is gone when it ends, also when it fails. */
+export async function withTopic<Value>(
+  session: Session,
+  { topic, partitions }: { readonly topic: string; readonly partitions: number },
+  work: () => Promise<Value>,
+): Promise<Value> {
+  await createTopic(session, topic, partitions)
+  let value: Value
+  try {
+    value = await work()
+  } catch (error) {
+    // After an abort the brokers end, and their data with them.
+    if (!session.signal.aborted) await deleteTopic(session, topic).catch(() => {})
+    throw error
+  }
+  await deleteTopic(session, topic)
+  return value
+}
+
 export async function deleteTopic(session: Session, topic: string): Promise<void> {
   const admin = new Admin({ bootstrap: session.target.bootstrap })
   try {
-    await admin.deleteTopics([topic])
+    await guard(session, admin.deleteTopics([topic]))
     session.target.topics?.delete(topic)
   } finally {
     await admin.close()

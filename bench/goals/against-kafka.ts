@@ -1,8 +1,10 @@
 /** Lines of tests that run against Apache Kafka: interleaved runs of both, the ratio taken run by run. */
+import { WARM_UP, warmTarget } from '../drivers/target-warm-up.ts'
 import { Harness, type TestOutcome, type Variant } from '../harness.ts'
 import { IdleLoop } from '../measure/idle-loop.ts'
 import { formatMs, formatRate } from '../measure/progress.ts'
 import { kafkaClasspath } from '../peers/java.ts'
+import { NOT_WARM, warmUpText } from '../report/warm-ups.ts'
 import { isRun, type LoopDelay, type RatioResult, type TestId, type TestResult } from '../result.ts'
 import { ratiosOf, resultsOf } from '../summary.ts'
 import type { Target } from '../targets/target.ts'
@@ -37,6 +39,7 @@ export async function measureBoth(
     signal,
     progress,
     settle: true,
+    warm: (session, id, stored, onWarmUp) => warmTarget(session, id, stored, WARM_UP, onWarmUp),
     ...(afterRuns === undefined ? {} : { afterRuns }),
   })
   const idleLoop = new IdleLoop()
@@ -60,10 +63,11 @@ export function reportRate(context: GoalContext, measured: Measured, times: numb
     own.recordsPerSecond === null ? 'failed' : `${formatRate(own.recordsPerSecond)} rec/s`,
     ratio === undefined
       ? 'no ratio'
-      : `${ratio.ratio.toFixed(2)} × Kafka (${ratio.low.toFixed(2)} – ${ratio.high.toFixed(2)})`,
+      : `${ratio.ratio.toFixed(2)} × Kafka (${ratio.low.toFixed(2)} – ${ratio.high.toFixed(2)})${ratio.stillRising === true ? NOT_WARM : ''}`,
     own.shareOfLimit === null ? 'no probe' : `${(own.shareOfLimit * 100).toFixed(0)} % of the probe`,
   ]
   const notes = [
+    ...warmUpTexts(measured),
     `median of ${own.runs.length} interleaved runs`,
     `Kafka ${kafka.recordsPerSecond === null ? 'failed' : `${formatRate(kafka.recordsPerSecond)} rec/s with its own tool`}`,
     own.bottleneck === null ? '' : `at its limit: ${own.bottleneck}`,
@@ -76,6 +80,15 @@ export function reportRate(context: GoalContext, measured: Measured, times: numb
     goal: share === undefined ? `≥ ${times} ×` : `≥ ${times} × or ≥ ${share * 100} %`,
     how: notes.filter((note) => note !== '').join('; '),
   })
+}
+
+/** For how long each target was warmed. */
+export function warmUpTexts({ outcome, kafka }: Pick<Measured, 'outcome' | 'kafka'>): string[] {
+  const rising = kafka.runs.filter((run) => isRun(run) && run.stillRising === true).length
+  return [
+    ...(outcome.warmUps ?? []).map(warmUpText),
+    ...(rising === 0 ? [] : [`Kafka’s tool still rising in ${rising} runs: its figure is too low`]),
+  ]
 }
 
 function firstError(results: readonly TestResult[]): string {
@@ -95,9 +108,9 @@ export function reportLatency(context: GoalContext, measured: Measured, acks: st
     context.report({
       id: `${own.test}.${key}`,
       pass: ratio !== undefined && ratio.ratio <= 1 / 3,
-      measured: `${figure(own)}, ${ratio === undefined ? 'no ratio' : `${ratio.ratio.toFixed(3)} of Kafka (${ratio.low.toFixed(3)} – ${ratio.high.toFixed(3)})`}`,
+      measured: `${figure(own)}, ${ratio === undefined ? 'no ratio' : `${ratio.ratio.toFixed(3)} of Kafka (${ratio.low.toFixed(3)} – ${ratio.high.toFixed(3)})${ratio.stillRising === true ? NOT_WARM : ''}`}`,
       goal: '≤ 0.333',
-      how: `median of ${own.runs.length} interleaved runs, ${acks}; Kafka's Java clients ${figure(kafka)}, fetch.max.wait.ms at its default`,
+      how: `median of ${own.runs.length} interleaved runs, ${acks}; Kafka's Java clients ${figure(kafka)}, fetch.max.wait.ms at its default; ${warmUpTexts(measured).join('; ')}`,
     })
   }
 }

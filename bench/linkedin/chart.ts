@@ -1,9 +1,14 @@
-/** 2014 and now side by side, as bars. */
-import { formatRate } from '../measure/progress.ts'
-import { draw, type Option, type Palette, valueAxis } from '../report/charts.ts'
-import type { LinkedinResult } from './result.ts'
+/** 2014 and now side by side, as bars; the sizes of records as curves. */
+import { formatMs, formatRate } from '../measure/progress.ts'
+import { type Chart, draw, type Option, type Palette, valueAxis } from '../report/charts.ts'
+import type { LinkedinColumn, LinkedinResult } from './result.ts'
 
 export function linkedinChart(result: LinkedinResult): string | undefined {
+  const chart = ratesChart(result)
+  return chart === undefined ? undefined : draw(chart.height, chart.option, chart.label)
+}
+
+export function ratesChart(result: LinkedinResult): Chart | undefined {
   const tests = result.tests.filter(({ published }) => published.recordsPerSecond !== null)
   if (tests.length === 0) return undefined
   const targets = [...new Set(tests.flatMap(({ columns }) => columns.map(({ target }) => target)))]
@@ -55,5 +60,79 @@ export function linkedinChart(result: LinkedinResult): string | undefined {
     }
   }
   const bars = 1 + 2 * targets.length
-  return draw(60 + 18 * bars + tests.length * (14 + 16 * bars), option, 'Records a second in 2014 and now')
+  return { height: 60 + 18 * bars + tests.length * (14 + 16 * bars), option, label: 'Records a second in 2014 and now' }
+}
+
+/** Who was measured, with which settings: a line or a colour each. */
+function linesOf(columns: readonly LinkedinColumn[]): { name: string; target: string; column: string }[] {
+  const all = columns.map(({ target, name }) => ({ name: `${target}, ${name}`, target, column: name }))
+  return all.filter((one, i) => all.findIndex(({ name }) => name === one.name) === i)
+}
+
+const legend = (palette: Palette) => ({
+  ...{ top: 0, left: 0, orient: 'vertical' as const, itemHeight: 9 },
+  textStyle: { color: palette.text, fontSize: 11 },
+})
+
+/** Bytes of the value, out of `1000 bytes, batch.size …`. */
+const sizeOf = ({ settings }: LinkedinColumn) => Number.parseInt(settings, 10)
+
+/** Both axes by tens: the curves of the paper. */
+export function sizesChart(result: LinkedinResult, of: 'records' | 'bytes'): string | undefined {
+  const columns = result.tests.find(({ id }) => id === 'message-size')?.columns ?? []
+  const figureOf = (one: LinkedinColumn) => (of === 'records' ? one.recordsPerSecond : one.mebibytesPerSecond)
+  const lines = linesOf(columns)
+  if (!columns.some((one) => (figureOf(one) ?? 0) > 0)) return undefined
+  const option = (palette: Palette): Option => {
+    const colours = Object.values(palette.series)
+    const format = of === 'records' ? formatRate : (value: number) => `${value} MiB`
+    return {
+      grid: { left: 76, right: 24, top: 20 + 18 * lines.length, bottom: 30 },
+      legend: legend(palette),
+      xAxis: { ...valueAxis(palette, (value) => `${value} B`), type: 'log' } as never,
+      yAxis: { ...valueAxis(palette, format), type: 'log' } as never,
+      series: lines.map(({ name, target, column }, i) => ({
+        name,
+        type: 'line' as const,
+        symbolSize: 6,
+        lineStyle: { width: 2, type: column === 'today' ? ('solid' as const) : ('dashed' as const) },
+        itemStyle: { color: colours[i % colours.length]! },
+        data: columns
+          .filter((one) => one.target === target && one.name === column && (figureOf(one) ?? 0) > 0)
+          .map((one) => [sizeOf(one), figureOf(one)!]),
+      })),
+    }
+  }
+  const what = of === 'records' ? 'Records a second' : 'MiB a second'
+  return draw(280 + 18 * lines.length, option, `${what} by the size of a record`)
+}
+
+/** p50, p99 and p99.9 of one record at a time, by tens. */
+export function endToEndChart(result: LinkedinResult): string | undefined {
+  const test = result.tests.find(({ id }) => id === 'end-to-end')
+  const columns = (test?.columns ?? []).filter(({ p50 }) => p50 !== null)
+  const published = test?.published.latencyMs
+  if (columns.length === 0 || published == null) return undefined
+  const option = (palette: Palette): Option => {
+    const colours = Object.values(palette.series)
+    const ours = columns.map(({ target, name, p50, p99, p999 }, i) => {
+      return { name: `${target}, ${name}`, color: colours[i % colours.length]!, data: [p50, p99, p999] }
+    })
+    const then = { name: 'published in 2014', color: palette.limit, data: Object.values(published) }
+    return {
+      grid: { left: 76, right: 24, top: 20 + 18 * (columns.length + 1), bottom: 30 },
+      legend: legend(palette),
+      xAxis: { type: 'category', data: ['p50', 'p99', 'p99.9'], axisLabel: { color: palette.faint, fontSize: 12 } },
+      yAxis: { ...valueAxis(palette, formatMs), type: 'log' } as never,
+      series: [then, ...ours].map(({ name, color, data }) => ({
+        name,
+        type: 'line' as const,
+        symbolSize: 8,
+        lineStyle: { width: 2 },
+        itemStyle: { color },
+        data,
+      })) as never,
+    }
+  }
+  return draw(280 + 18 * (columns.length + 1), option, 'Latency from end to end')
 }

@@ -14,6 +14,12 @@ export interface LinkedinColumn {
   readonly p50: number | null
   readonly p99: number | null
   readonly p999: number | null
+  /** The rate as a multiple of that of Apache Kafka with its own tools, of latencies the p50's; where that was measured. */
+  readonly ratio?: number | null
+  /** Kafka was still getting faster when its warm-up had to end: the ratio flatters. */
+  readonly stillRising?: true
+  /** Of what the same bytes need with bare system calls. */
+  readonly shareOfLimit?: number | null
   /** Of the test in which the stored data grow: the last tenth's rate as a share of the first's. */
   readonly lastOfFirst?: number | null
   readonly error: string | null

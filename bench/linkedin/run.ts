@@ -3,9 +3,10 @@ import { type AskedSettings, type BenchOptions, runBench } from '../bench.ts'
 import { POOL_BYTES } from '../drivers/payloads.ts'
 import { factsOf } from '../facts.ts'
 import type { Progress } from '../measure/progress.ts'
-import type { Driving } from '../options.ts'
+import { type Driving, UsageError } from '../options.ts'
 import { allTests, type BenchResult, type TestId, type TestResult, variantName } from '../result.ts'
 import { storedOf } from '../summary.ts'
+import { isLatencyTest } from '../workloads.ts'
 import { type Column, columns, HARDWARE_2014, MESSAGE_SIZES, type Published, published } from './published.ts'
 import type { LinkedinColumn, LinkedinResult, LinkedinTest } from './result.ts'
 
@@ -13,6 +14,10 @@ export interface LinkedinOptions {
   /** Ids of `published`. */
   readonly tests: readonly string[]
   readonly mode: 'quick' | 'normal' | 'full'
+  /** Only these; both without it. */
+  readonly columns?: readonly Column['name'][]
+  /** Of each test, instead of what the mode says. */
+  readonly runs?: number
   readonly against: string | null
   readonly driving?: Driving
   /** What throughput-vs-stored adds; by default as the mode has it. */
@@ -24,6 +29,8 @@ export interface LinkedinOptions {
   readonly signal: AbortSignal
   readonly progress: Progress
   readonly run?: (options: BenchOptions) => Promise<BenchResult>
+  /** Told of what there is after each step. */
+  readonly onStep?: (result: LinkedinResult) => void
 }
 
 /** One call of the harness. */
@@ -65,8 +72,9 @@ const phases = {
     storedBytes: 40 * GIB,
   },
 } as const
-/** What one run stores at most with records of other sizes than the paper's. */
-const RUN_BYTES = 1e9
+/** What one run of message-size stores and sends at most: the paper does not say how many it sent of each size. */
+const SIZE_RUN_BYTES = 1e9
+const SIZE_RUN_RECORDS = 10_000_000
 /** A quick run begins nothing more after this, so that it ends within three minutes. */
 const QUICK_MS_MAX = 150_000
 
@@ -76,40 +84,48 @@ export function ourTest(one: Published): TestId | undefined {
   return one.ours.find((id) => known.includes(id)) as TestId | undefined
 }
 
-export function stepsOf(asked: readonly string[], mode: LinkedinOptions['mode']): Step[] {
+export function stepsOf(
+  asked: readonly string[],
+  mode: LinkedinOptions['mode'],
+  names: readonly Column['name'][] = columns.map(({ name }) => name),
+): Step[] {
   const wanted = published.filter(({ id }) => asked.includes(id) && id !== 'message-size')
-  return columns.flatMap((column) => {
-    const found = wanted.flatMap((one) => {
-      const test = ourTest(one)
-      return test === undefined ? [] : [{ id: one.id, test }]
+  return columns
+    .filter(({ name }) => names.includes(name))
+    .flatMap((column) => {
+      const found = wanted.flatMap((one) => {
+        const test = ourTest(one)
+        return test === undefined ? [] : [{ id: one.id, test }]
+      })
+      const step = (some: typeof found, batchBytes: number, valueBytes = 100): Step[] =>
+        some.length === 0
+          ? []
+          : [{ column, ids: some.map(({ id }) => id), tests: some.map(({ test }) => test), valueBytes, batchBytes }]
+      const sizes = asked.includes('message-size') && (mode !== 'quick' || column.name === 'today')
+      return [
+        ...step(
+          found.filter(({ id }) => id !== SYNC),
+          column.batchBytes,
+        ),
+        ...step(
+          found.filter(({ id }) => id === SYNC),
+          column.syncBatchBytes,
+        ),
+        ...(sizes
+          ? MESSAGE_SIZES.flatMap((bytes) =>
+              step([{ id: 'message-size', test: 'single-producer' }], column.batchBytes, bytes),
+            )
+          : []),
+      ]
     })
-    const step = (some: typeof found, batchBytes: number, valueBytes = 100): Step[] =>
-      some.length === 0
-        ? []
-        : [{ column, ids: some.map(({ id }) => id), tests: some.map(({ test }) => test), valueBytes, batchBytes }]
-    const sizes = asked.includes('message-size') && (mode !== 'quick' || column.name === 'today')
-    return [
-      ...step(
-        found.filter(({ id }) => id !== SYNC),
-        column.batchBytes,
-      ),
-      ...step(
-        found.filter(({ id }) => id === SYNC),
-        column.syncBatchBytes,
-      ),
-      ...(sizes
-        ? MESSAGE_SIZES.flatMap((bytes) =>
-            step([{ id: 'message-size', test: 'single-producer' }], column.batchBytes, bytes),
-          )
-        : []),
-    ]
-  })
 }
 
-/** A step for each test, so that a quick run can end between any two; both columns of a test are neighbours. */
-function oneByOne(steps: readonly Step[]): Step[] {
+/** A step for each test: a quick run can end between any two, and after each there is a result. Both columns of a test are neighbours. */
+function oneByOne(steps: readonly Step[], mode: LinkedinOptions['mode']): Step[] {
   const single = steps.flatMap((step) => step.tests.map((test, i) => ({ ...step, ids: [step.ids[i]!], tests: [test] })))
-  const place = ({ ids }: Step) => published.findIndex(({ id }) => id === ids[0])
+  // The longest comes last where time may be over before all is done.
+  const isLast = ({ ids }: Step) => mode === 'quick' && ids[0] === 'throughput-vs-stored'
+  const place = (step: Step) => (isLast(step) ? published.length : published.findIndex(({ id }) => id === step.ids[0]))
   return single.sort((a, b) => place(a) - place(b))
 }
 
@@ -117,8 +133,8 @@ export async function runLinkedin(options: LinkedinOptions): Promise<LinkedinRes
   const { signal, progress, command, mode } = options
   const startedAt = new Date().toISOString()
   const startedMs = performance.now()
-  const steps = mode === 'quick' ? oneByOne(stepsOf(options.tests, mode)) : stepsOf(options.tests, mode)
-  const done: { step: Step; result: BenchResult }[] = []
+  const steps = oneByOne(stepsOf(options.tests, mode, options.columns), mode)
+  const done: Done[] = []
   for (const step of steps) {
     if (signal.aborted) break
     if (mode === 'quick' && performance.now() - startedMs > QUICK_MS_MAX) {
@@ -138,9 +154,22 @@ export async function runLinkedin(options: LinkedinOptions): Promise<LinkedinRes
       ...(options.dataDirectory === undefined ? {} : { dataDirectory: options.dataDirectory }),
     })
     done.push({ step, result })
+    if (done.length < steps.length) options.onStep?.(resultOf(options, startedAt, steps.length, done))
   }
-  const isWhole = done.length === steps.length && done.every(({ result }) => result.complete)
-  const facts = { startedAt, command, complete: isWhole && !signal.aborted, orientation: mode === 'quick' }
+  return resultOf(options, startedAt, steps.length, done)
+}
+
+interface Done {
+  readonly step: Step
+  readonly result: BenchResult
+}
+
+/** Of what is done of so many steps. */
+function resultOf(options: LinkedinOptions, startedAt: string, steps: number, done: readonly Done[]): LinkedinResult {
+  const { command, mode, signal } = options
+  const isWhole = done.length === steps && done.every(({ result }) => result.complete)
+  const orientation = done.some(({ result }) => result.orientation)
+  const facts = { startedAt, command, complete: isWhole && !signal.aborted, orientation }
   const tests = published.filter(({ id }) => options.tests.includes(id)).map((one) => testOf(one, done))
   return {
     kind: 'linkedin-2014',
@@ -148,24 +177,74 @@ export async function runLinkedin(options: LinkedinOptions): Promise<LinkedinRes
     ...factsOf({ ...facts, ...(options.dataDirectory === undefined ? {} : { directory: options.dataDirectory }) }),
     quick: mode === 'quick',
     tests: tests.filter((test) => test.columns.length > 0),
-    missing: published
-      .map(({ id }) => id)
-      .filter((id) => !tests.some((test) => test.id === id && test.columns.length > 0)),
+    missing: missingOf(tests),
     hardware2014: HARDWARE_2014,
     results: done.map(({ result }) => result),
   }
 }
 
-function settingsOf(step: Step, { mode, against, storedBytes, brokerMemoryBytes }: LinkedinOptions): AskedSettings {
+function missingOf(tests: readonly LinkedinTest[]): string[] {
+  const isThere = (id: string) => tests.some((test) => test.id === id && test.columns.length > 0)
+  return published.map(({ id }) => id).filter((id) => !isThere(id))
+}
+
+/**
+ * Pieces of a long run, each with other tests or another column, as one. Times and commands are those of all, what they have in common
+ * is the first's. Throws UsageError where they are not of one machine.
+ */
+export function mergeLinkedin(pieces: readonly LinkedinResult[], command: string): LinkedinResult {
+  const first = pieces[0]!
+  const places = (one: LinkedinResult) => {
+    const { cpu, cores, memoryBytes, kernel, fileSystem, node } = one.machine
+    return JSON.stringify([cpu, cores, memoryBytes, kernel, fileSystem, node, networksOf(one)])
+  }
+  if (pieces.some((one) => places(one) !== places(first))) {
+    throw new UsageError('--merge: the pieces are not of one machine, Node and network')
+  }
+  const tests = published.flatMap(({ id }) => {
+    const found = pieces.flatMap((one) => one.tests.filter((test) => test.id === id))
+    const merged = found.flatMap((test) => test.columns)
+    const kinds = merged.map(({ name, settings, target }) => `${name} ${settings} ${target}`)
+    if (new Set(kinds).size < kinds.length) throw new UsageError(`--merge: ${id} is in more than one of the pieces`)
+    return found.length === 0 ? [] : [{ ...found[0]!, columns: merged }]
+  })
+  const commits = [...new Set(pieces.map(({ commit }) => commit))]
+  return {
+    ...first,
+    startedAt: pieces.map(({ startedAt }) => startedAt).sort()[0]!,
+    finishedAt: pieces
+      .map(({ finishedAt }) => finishedAt)
+      .sort()
+      .at(-1)!,
+    complete: pieces.every(({ complete }) => complete),
+    orientation: pieces.some(({ orientation }) => orientation),
+    quick: pieces.some(({ quick }) => quick),
+    command: [command, ...pieces.map((one) => `  ${one.command}`)].join('\n'),
+    commit: commits.length === 1 ? commits[0]! : commits.join(', '),
+    tests,
+    missing: missingOf(tests),
+    results: pieces.flatMap(({ results }) => results),
+  }
+}
+
+/** Where brokers and clients were, as the settings have it. */
+export function networksOf({ results }: Pick<LinkedinResult, 'results'>): string[] {
+  return [...new Set(results.map(({ settings }) => settings.network ?? 'loopback'))]
+}
+
+function settingsOf(step: Step, options: LinkedinOptions): AskedSettings {
+  const { mode, against, storedBytes, brokerMemoryBytes, runs } = options
   const { valueBytes, batchBytes, column, tests } = step
   const { recordsMax, ...phase } = phases[mode]
-  const records =
-    valueBytes === 100 ? recordsMax : Math.min(recordsMax, Math.max(1_000, Math.round(RUN_BYTES / valueBytes)))
+  const records = step.ids.includes('message-size')
+    ? Math.min(recordsMax, SIZE_RUN_RECORDS, Math.round(SIZE_RUN_BYTES / valueBytes))
+    : recordsMax
   return {
     tests,
     valueBytes,
     records,
     ...phase,
+    ...(runs === undefined ? {} : { runs }),
     batchBytes,
     lingerMs: column.lingerMs,
     acks: 1,
@@ -178,7 +257,7 @@ function settingsOf(step: Step, { mode, against, storedBytes, brokerMemoryBytes 
   }
 }
 
-function testOf(one: Published, done: readonly { step: Step; result: BenchResult }[]): LinkedinTest {
+function testOf(one: Published, done: readonly Done[]): LinkedinTest {
   const columnsOf = done.flatMap(({ step, result }) => {
     const test = step.tests[step.ids.indexOf(one.id)]
     if (test === undefined) return []
@@ -191,7 +270,11 @@ function testOf(one: Published, done: readonly { step: Step; result: BenchResult
 function columnOf(step: Step, result: BenchResult, found: TestResult): LinkedinColumn {
   const target = variantName(found.target, found.driver)
   const failure = result.failures.find((one) => one.test === found.test && one.target === target)
-  const { latencyMs } = found
+  const { latencyMs, shareOfLimit } = found
+  const measure = latencyMs !== null && isLatencyTest(found.test) ? 'latencyP50' : 'recordsPerSecond'
+  const ratio = result.ratios.find(
+    (one) => one.test === found.test && one.target === target && one.against === 'kafka' && one.measure === measure,
+  )
   return {
     name: step.column.name,
     settings: `${step.valueBytes} bytes, batch.size ${step.batchBytes}, linger.ms ${step.column.lingerMs}`,
@@ -203,6 +286,9 @@ function columnOf(step: Step, result: BenchResult, found: TestResult): LinkedinC
     p50: latencyMs?.p50 ?? null,
     p99: latencyMs?.p99 ?? null,
     p999: latencyMs?.p999 ?? null,
+    ratio: ratio?.ratio ?? null,
+    ...(ratio?.stillRising === true ? { stillRising: true as const } : {}),
+    shareOfLimit,
     lastOfFirst: storedOf(found)?.lastOfFirst ?? null,
     error: failure?.error ?? null,
   }

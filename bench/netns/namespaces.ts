@@ -29,6 +29,11 @@ const HUB_VARIABLE = 'PAGELOG_BENCH_HUB'
 
 const RATE = /^(\d+(?:\.\d+)?[kmg]bit|unshaped)$/
 
+/** Of a placement's name. */
+export function isShaped(name: string): boolean {
+  return RATE.test(name) && name !== 'unshaped'
+}
+
 /** Throws UsageError. */
 export function checkRate(rate: string): void {
   if (!RATE.test(rate)) throw new UsageError(`--netns ${rate}: a rate such as 1gbit or 100mbit, or unshaped`)

@@ -6,35 +6,60 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Place } from '../netns/placement.ts'
+import { UsageError } from '../options.ts'
 import { Child, type ChildOptions, runToEnd } from '../process/children.ts'
 import { cacheDirectory, packageRoot } from '../process/package-root.ts'
 
 const peer = join(packageRoot, 'bench/peers/kafka')
 
 /** As pinned in peers/kafka/pom.xml; a package that was shipped without its peers can still be measured alone. */
-export const kafkaVersion: string = existsSync(join(peer, 'pom.xml'))
+const pinnedVersion: string = existsSync(join(peer, 'pom.xml'))
   ? (/<kafka\.version>([^<]+)</.exec(readFileSync(join(peer, 'pom.xml'), 'utf8'))?.[1] ?? 'unknown')
   : 'unknown'
+
+/** What processes that this one starts go by, too. */
+const VERSION_VARIABLE = 'PAGELOG_KAFKA_VERSION'
+const VERSION = /^\d+\.\d+\.\d+(?:-[\w.]+)?$/
+
+/** From now on another version than the one that is pinned. Throws UsageError. */
+export function chooseKafka(version: string): void {
+  if (!VERSION.test(version)) throw new UsageError(`--kafka-version ${version}: a version such as ${pinnedVersion}`)
+  process.env[VERSION_VARIABLE] = version
+}
+
+export function kafkaVersion(): string {
+  return process.env[VERSION_VARIABLE] ?? pinnedVersion
+}
 
 let classpath: Promise<string> | undefined
 
 /** The class path with all of Kafka, its tools and its logging. */
-export function kafkaClasspath(): Promise<string> {
-  classpath ??= mavenClasspath(join(peer, 'pom.xml'))
+export function kafkaClasspath(signal?: AbortSignal): Promise<string> {
+  const version = kafkaVersion()
+  classpath ??= mavenClasspath(
+    join(peer, 'pom.xml'),
+    version === pinnedVersion ? {} : { 'kafka.version': version },
+    signal,
+  )
   return classpath
 }
 
-/** The class path (`directory/*`) with everything that a pom depends on. Another text of the pom is another directory. */
-export async function mavenClasspath(pomPath: string): Promise<string> {
-  const digest = createHash('sha256').update(readFileSync(pomPath)).digest('hex').slice(0, 12)
+/** The class path (`directory/*`) with everything that a pom depends on. Another text of the pom, other properties: another directory. */
+export async function mavenClasspath(
+  pomPath: string,
+  properties: Readonly<Record<string, string>> = {},
+  signal?: AbortSignal,
+): Promise<string> {
+  const defined = Object.entries(properties).map(([name, value]) => `-D${name}=${value}`)
+  const digest = createHash('sha256').update(readFileSync(pomPath)).update(defined.join()).digest('hex').slice(0, 12)
   const jars = join(cacheDirectory(), `java-${basename(dirname(pomPath))}-${digest}`)
   if (!existsSync(jars)) {
     mkdirSync(cacheDirectory(), { recursive: true })
     const fresh = mkdtempSync(`${jars}.`)
     const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies'
-    const args = ['-q', '-B', '-f', pomPath, goal, '-DincludeScope=runtime', `-DoutputDirectory=${fresh}`]
+    const args = ['-q', '-B', '-f', pomPath, ...defined, goal, '-DincludeScope=runtime', `-DoutputDirectory=${fresh}`]
     try {
-      await runToEnd(`mvn (fetching the jars of ${pomPath})`, { command: 'mvn', args })
+      await runToEnd(`mvn (fetching the jars of ${pomPath})`, { command: 'mvn', args }, signal)
       // Renamed when complete; another process may have been first.
       if (!existsSync(jars)) renameSync(fresh, jars)
     } finally {

@@ -2,6 +2,8 @@
  * Kafka clients for Node.js that drive tests beside ours: kafkajs, @platformatic/kafka and node-rdkafka. Each is laid by npm in
  * the cache on first use; node-rdkafka compiles librdkafka then, which takes minutes, a C++ compiler and the headers of this Node.
  */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type DriverName, type NodeClient, nodeClients, type TargetName, type TestId } from '../result.ts'
 import { installPackages, nodeOfMajor } from './npm-packages.ts'
 
@@ -37,6 +39,12 @@ async function prepare(name: NodeClient, signal?: AbortSignal): Promise<Prepared
   const node = name === 'platformatic' ? await nodeOfMajor(NODE_OF_PLATFORMATIC, signal) : process.execPath
   const directory = await installPackages(name, signal, { compiles: name === 'node-rdkafka' })
   return { name, directory, node }
+}
+
+export function clientVersion({ name, directory }: PreparedClient): string {
+  const packageName = name === 'platformatic' ? '@platformatic/kafka' : name
+  const text = readFileSync(join(directory, 'node_modules', packageName, 'package.json'), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
 }
 
 /** Why this test is not for these two; undefined when it is. */

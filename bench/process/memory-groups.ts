@@ -1,10 +1,11 @@
 /**
- * Brokers confined to so much memory, the page cache that they fill included: each in a control group of its own (version 1,
- * memory) below the harness's own group, so that whatever holds for the harness holds for them, too. The names carry the
- * harness's id and start time: a later run can tell that it is gone, and removes what it left.
+ * Brokers confined to so much memory, the page cache that they fill included: each in a control group of its own. With version 1 it is
+ * below the harness's own group, so that whatever holds for the harness holds for them, too; with version 2, where a group
+ * has processes or groups below it but not both, below the nearest one above that gives its groups a memory controller.
+ * The names carry the harness's id and start time: a later run can tell that it is gone, and removes what it left.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startTimeOf } from './start-time.ts'
 
@@ -13,15 +14,29 @@ const PREFIX = 'pagelog-bench-'
 const REMOVE_TRIES = 20
 const REMOVE_PAUSE_MS = 50
 
-/** The memory group that this process is in; undefined where there is none that could have others below it. */
-export function ownMemoryGroup(
+export interface ParentGroup {
+  readonly path: string
+  /** The file of a group below it that says how much memory it may have. */
+  readonly limitFile: 'memory.limit_in_bytes' | 'memory.max'
+}
+
+/** Where groups of brokers belong; undefined where there is no such place. */
+export function parentGroup(
   membership = textOf('/proc/self/cgroup'),
-  mounted = '/sys/fs/cgroup/memory',
-): string | undefined {
-  const path = /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$/m.exec(membership)?.[1]
-  if (path === undefined) return undefined
-  const group = join(mounted, path)
-  return existsSync(join(group, 'memory.limit_in_bytes')) ? group : undefined
+  mounted = '/sys/fs/cgroup',
+): ParentGroup | undefined {
+  const first = /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$/m.exec(membership)?.[1]
+  if (first !== undefined) {
+    const path = join(mounted, 'memory', first)
+    return existsSync(join(path, 'memory.limit_in_bytes')) ? { path, limitFile: 'memory.limit_in_bytes' } : undefined
+  }
+  const second = /^0::(.*)$/m.exec(membership)?.[1]
+  if (second === undefined) return undefined
+  for (let inside = join('/', second); ; inside = dirname(inside)) {
+    const path = join(mounted, inside)
+    if (/\bmemory\b/.test(textOf(join(path, 'cgroup.subtree_control')))) return { path, limitFile: 'memory.max' }
+    if (inside === '/') return undefined
+  }
 }
 
 function textOf(path: string): string {
@@ -33,13 +48,13 @@ function textOf(path: string): string {
 }
 
 export class MemoryGroups {
-  readonly #parent: string
+  readonly #parent: ParentGroup
   readonly #bytes: number
   readonly #made: string[] = []
 
   /** Throws where processes cannot be confined. */
-  constructor(bytes: number, parent = ownMemoryGroup()) {
-    if (parent === undefined) throw new Error('--memory needs Linux with the memory controller of cgroups version 1')
+  constructor(bytes: number, parent = parentGroup()) {
+    if (parent === undefined) throw new Error('--memory needs Linux with the memory controller of cgroups')
     this.#parent = parent
     this.#bytes = bytes
     sweepMemoryGroups(parent)
@@ -48,11 +63,11 @@ export class MemoryGroups {
   /** Puts a process, with all that it will have in memory, into a group of its own. */
   confine(pid: number): void {
     const name = `${PREFIX}${process.pid}-${startTimeOf(process.pid) ?? 0}-${this.#made.length}`
-    const group = join(this.#parent, name)
+    const group = join(this.#parent.path, name)
     try {
       mkdirSync(group)
       this.#made.push(group)
-      writeFileSync(join(group, 'memory.limit_in_bytes'), String(this.#bytes))
+      writeFileSync(join(group, this.#parent.limitFile), String(this.#bytes))
       writeFileSync(join(group, 'cgroup.procs'), String(pid))
     } catch (error) {
       throw new Error(`--memory: ${(error as Error).message} (only root may confine a process)`)
@@ -68,10 +83,11 @@ export class MemoryGroups {
 }
 
 /** Removes empty groups of harnesses that are gone. */
-function sweepMemoryGroups(parent: string): void {
-  for (const name of readdirSync(parent)) {
+export function sweepMemoryGroups(parent = parentGroup()): void {
+  if (parent === undefined) return
+  for (const name of readdirSync(parent.path)) {
     const [, pid, start] = /^pagelog-bench-(\d+)-(\d+)-\d+$/.exec(name) ?? []
-    if (pid !== undefined && startTimeOf(Number(pid)) !== start) removed(join(parent, name))
+    if (pid !== undefined && startTimeOf(Number(pid)) !== start) removed(join(parent.path, name))
   }
 }
 

@@ -1,14 +1,19 @@
 /**
- * The directory that a run keeps its data in: removed at the end. Its name carries the harness's process id, and it
- * lists the brokers that were started, so that the next run can clear what a killed harness left behind.
+ * The directory that a run keeps its data in: removed at the end. Its name carries the harness's process id and start time (an id
+ * alone is soon another's: in a container every run may have the same), and it lists the brokers that were started, so that
+ * the next run can clear what a killed harness left behind.
  */
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sweepNamespaces } from '../netns/namespaces.ts'
+import { sweepMemoryGroups } from './memory-groups.ts'
 import { startTimeOf } from './start-time.ts'
 
 const PREFIX = 'pagelog-bench-'
 const CHILDREN = 'children'
+const OWNED = new RegExp(`^${PREFIX}(\\d+)-(\\d+)-\\d+$`)
+const SOCKET = new RegExp(`^${PREFIX}(\\d+)-\\d+\\.sock$`)
 
 export interface Scratch {
   readonly path: string
@@ -23,8 +28,11 @@ export function makeScratch(parent: string): Scratch {
   mkdirSync(parent, { recursive: true })
   sweepLeftovers(parent)
   sweepNamespaces()
-  let path = join(parent, `${PREFIX}${process.pid}-0`)
-  for (let n = 1; existsSync(path); n++) path = join(parent, `${PREFIX}${process.pid}-${n}`)
+  sweepMemoryGroups()
+  sweepSockets()
+  const own = `${PREFIX}${process.pid}-${startTimeOf(process.pid) ?? 0}`
+  let path = join(parent, `${own}-0`)
+  for (let n = 1; existsSync(path); n++) path = join(parent, `${own}-${n}`)
   mkdirSync(path)
   let count = 0
   return {
@@ -42,11 +50,11 @@ export function makeScratch(parent: string): Scratch {
   }
 }
 
-/** Ends the processes and removes the directories of harnesses that are gone. A number in use again is left alone. */
+/** Ends the processes and removes the directories of harnesses that are gone. */
 export function sweepLeftovers(parent: string): void {
   for (const name of readdirSync(parent)) {
-    const owner = new RegExp(`^${PREFIX}(\\d+)-\\d+$`).exec(name)?.[1]
-    if (owner === undefined || startTimeOf(Number(owner)) !== undefined) continue
+    const [, owner, start] = OWNED.exec(name) ?? []
+    if (owner === undefined || isRunning(owner, start)) continue
     const directory = join(parent, name)
     const list = join(directory, CHILDREN)
     for (const line of existsSync(list) ? readFileSync(list, 'utf8').split('\n') : []) {
@@ -55,5 +63,19 @@ export function sweepLeftovers(parent: string): void {
       process.kill(Number(pid), 'SIGKILL')
     }
     rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+/** Where there is no /proc nobody's start time is known, and what is there is left alone. */
+function isRunning(pid: string, start: string | undefined): boolean {
+  const now = startTimeOf(Number(pid))
+  return startTimeOf(process.pid) === undefined || (now !== undefined && (start === undefined || now === start))
+}
+
+/** Sockets of clusters whose directories have too long a path for one. */
+function sweepSockets(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const owner = SOCKET.exec(name)?.[1]
+    if (owner !== undefined && !isRunning(owner, undefined)) rmSync(join(tmpdir(), name), { force: true })
   }
 }

@@ -4,6 +4,9 @@ export interface AbortingSignals {
   close(): void
 }
 
+/** What was given up (an answer that is waited for, say) must not keep us for longer than this once all is written. */
+const LEFT_MS_MAX = 1_000
+
 export function abortOnSignals(): AbortingSignals {
   const controller = new AbortController()
   const onSignal = () => {
@@ -19,6 +22,7 @@ export function abortOnSignals(): AbortingSignals {
     close: () => {
       process.off('SIGINT', onSignal)
       process.off('SIGTERM', onSignal)
+      if (controller.signal.aborted) setTimeout(() => process.exit(), LEFT_MS_MAX).unref()
     },
   }
 }

@@ -38,19 +38,36 @@ const dark: Palette = {
 const WIDE = 520
 /** What a card has on a phone, so that letters have their size there. */
 const NARROW = 300
+/** A file of its own. */
+const DRAWING = 760
 const FONT = 'ui-sans-serif, system-ui, sans-serif'
 
+/** A chart before it is drawn. */
+export interface Chart {
+  readonly height: number
+  readonly option: (palette: Palette, isNarrow: boolean) => Option
+  readonly label: string
+}
+
+function svgOf({ height, option }: Chart, palette: Palette, width: number, more: Option = {}): string {
+  const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height })
+  const text = { fontFamily: FONT, color: palette.text }
+  chart.setOption({ animation: false, textStyle: text, ...option(palette, width === NARROW), ...more })
+  const svg = chart.renderToSVGString()
+  chart.dispose()
+  return svg
+}
+
+/** As files of their own, for pages that cannot have our style sheet. */
+export function drawings(chart: Chart): { readonly light: string; readonly dark: string } {
+  const one = (palette: Palette, backgroundColor: string) => svgOf(chart, palette, DRAWING, { backgroundColor })
+  return { light: one(light, '#ffffff'), dark: one(dark, '#12151b') }
+}
+
 /** All drawings of a chart, one above the other: the style sheet hides three. */
-export function draw(height: number, option: (palette: Palette, isNarrow: boolean) => Option, label: string): string {
+export function draw(height: number, option: Chart['option'], label: string): string {
   const one = (palette: Palette, name: string, width: number) => {
-    const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height })
-    chart.setOption({
-      animation: false,
-      textStyle: { fontFamily: FONT, color: palette.text },
-      ...option(palette, width === NARROW),
-    })
-    const svg = chart.renderToSVGString()
-    chart.dispose()
+    const svg = svgOf({ height, option, label }, palette, width)
     return `<div class="${name}" role="img" aria-label="${label}">${svg}</div>`
   }
   const both = (width: number) => one(light, 'on-light', width) + one(dark, 'on-dark', width)

@@ -4,8 +4,9 @@ import { type BenchResult, isRun, type LimitResult, type TestId, type TestResult
 import { ioOf, storedOf, worstReplication } from '../summary.ts'
 import { isLatencyTest, workloads } from '../workloads.ts'
 import { escapeHtml as h, page } from './page.ts'
-import { formatRatio, ioText, storedText } from './table.ts'
+import { againstTitle, formatRatio, ioText, noFigure, placesText, storedText, warmUpLines } from './table.ts'
 import { variantClass, variantTitles } from './variants.ts'
+import { NOT_WARM } from './warm-ups.ts'
 
 export async function renderReport(result: BenchResult): Promise<string> {
   const charts = await import('./charts.ts')
@@ -55,20 +56,26 @@ ${perTest}
 <section><h2>How it was measured</h2>
 ${settingsTable(result)}
 <p>The command:</p><pre>${h(result.command)}</pre>
-<p class="faint">Producers, consumers and brokers are processes of their own on one machine. Warm-up is not counted; before
-each run the write-back of the one before was waited for; runs of the different brokers alternate; what was received was
+<p class="faint">Producers, consumers and brokers are processes of their own. Warm-up is not counted; ${
+      result.orientation ? '' : '\nbefore each run the write-back of the one before was waited for; '
+    }runs of the different brokers alternate; what was received was
 compared with what was acknowledged, by count and checksum, wherever pagelog’s client was used.</p>
+${warmUpLines(result)
+  .map((line) => `<p class="faint">${h(line)}</p>`)
+  .join('\n')}
 </section>`,
   )
 }
 
 /** The one sentence that a reader takes away. */
 export function headline(result: BenchResult): string {
-  const ratio = result.ratios.find((one) => one.measure === 'recordsPerSecond' && one.target === 'pagelog')
+  const ratio = result.ratios.find(
+    ({ measure, target, against }) => measure === 'recordsPerSecond' && target === 'pagelog' && against === 'kafka',
+  )
   const first = result.results.find((one) => one.target === 'pagelog' && one.recordsPerSecond !== null)
   if (ratio !== undefined) {
     const what = workloads[ratio.test].title.toLowerCase()
-    return `${ratio.ratio.toFixed(1)} times Apache Kafka’s rate: ${what}, on this machine`
+    return `${ratio.ratio.toFixed(1)} times Apache Kafka’s rate${ratio.stillRising === true ? NOT_WARM : ''}: ${what}, on this machine`
   }
   if (first?.recordsPerSecond == null) return 'Nothing could be measured'
   if (isLatencyTest(first.test)) {
@@ -84,6 +91,8 @@ function notices(result: BenchResult): string {
     texts.push('Incomplete: the run was cut short or a part of it failed. What is shown was measured.')
   if (result.orientation)
     texts.push('For orientation only: one run of each test, or no wait for write-back between runs.')
+  if (result.ratios.some(({ stillRising }) => stillRising === true))
+    texts.push('Ratios marked as not warm are against a broker or tool that was still getting faster: they flatter.')
   for (const failure of result.failures) {
     texts.push(`${failure.test}, ${failure.target} failed: ${failure.error.split('\n')[0]}`)
   }
@@ -99,7 +108,7 @@ function cards(result: BenchResult): string {
       ? `p50 · p99 ${formatMs(one.latencyMs?.p99 ?? 0)}`
       : `records/s · ${one.mebibytesPerSecond} MiB/s`
     const ratios = result.ratios
-      .filter((ratio) => ratio.test === one.test && ratio.target === 'pagelog')
+      .filter((ratio) => ratio.test === one.test && ratio.target === 'pagelog' && ratio.against === 'kafka')
       .map((ratio) => `${formatRatio(ratio)} Kafka`)
     const share = one.shareOfLimit === null ? [] : [`${(one.shareOfLimit * 100).toFixed(0)} % of the limit`]
     return `<div class="card"><p class="name">${h(workloads[one.test].title)}</p><p class="value">${h(value)}</p>
@@ -113,12 +122,13 @@ function headlineTable(result: BenchResult, title: (one: TestResult) => string):
     ...result.results.filter((one) => one.test === test).map((one) => resultRow(one, result, title)),
     ...result.limits.filter((limit) => limit.test === test).map(limitRow),
   ])
-  return table(['test', 'broker and client', 'records/s', 'low – high', 'MiB/s', 'of limit', 'against Kafka'], 2, rows)
+  const heads = ['test', 'broker and client', 'records/s', 'low – high', 'MiB/s', 'of limit', againstTitle(result)]
+  return table(heads, 2, rows)
 }
 
 function resultRow(one: TestResult, result: BenchResult, title: (one: TestResult) => string): string {
   const names = [`<code>${one.test}</code>`, h(title(one))]
-  if (one.recordsPerSecond === null) return row(names, ['failed', '', '', '', ''])
+  if (one.recordsPerSecond === null) return row(names, [noFigure(one), '', '', '', ''])
   const name = variantName(one.target, one.driver)
   const ratios = result.ratios.filter((ratio) => ratio.test === one.test && ratio.target === name).map(formatRatio)
   return row(names, [
@@ -208,6 +218,8 @@ function settingsTable(result: BenchResult): string {
   const entries: [string, string][] = [
     ['machine', `${m.cores} × ${m.cpu}, ${formatMiB(m.memoryBytes)}, ${m.architecture}`],
     ['system', `${m.kernel}, ${m.fileSystem}, node ${m.node}${m.java === null ? '' : `, ${m.java}`}`],
+    ['places', placesText(s)],
+    ...Object.entries(result.versions ?? {}),
     ['open files', m.openFiles ?? 'unknown'],
     ['commit', result.commit ?? 'unknown'],
     ['values', `${s.valueBytes} bytes, random, seed ${s.payloadSeed}, out of ${formatMiB(s.payloadPoolBytes)}`],

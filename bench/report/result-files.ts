@@ -8,6 +8,8 @@ export interface ResultFiles {
   readonly html: string
   readonly csv: readonly (readonly Cell[])[]
   readonly markdown: readonly (readonly Cell[])[]
+  /** Lines below the Markdown table. */
+  readonly notes?: readonly string[]
   /** Name and text of further files. */
   readonly more?: Readonly<Record<string, string>>
 }
@@ -28,8 +30,12 @@ export function writeResultFiles(
     ...(places.json === '-' ? [] : [['result', resolve(places.json ?? join(folder, 'result.json')), json]]),
     ['report', join(folder, 'report.html'), files.html],
     ['table', join(folder, 'result.csv'), toCsv(files.csv)],
-    ['table', join(folder, 'result.md'), toMarkdown(files.markdown)],
-    ...Object.entries(files.more ?? {}).map(([name, text]) => ['log', join(folder, name), text]),
+    ['table', join(folder, 'result.md'), `${toMarkdown(files.markdown)}${notesText(files.notes)}`],
+    ...Object.entries(files.more ?? {}).map(([name, text]) => [
+      name.endsWith('.svg') ? 'chart' : 'log',
+      join(folder, name),
+      text,
+    ]),
   ] as [string, string, string][]
   return written.map(([what, path, text]) => {
     mkdirSync(dirname(path), { recursive: true })
@@ -38,17 +44,22 @@ export function writeResultFiles(
   })
 }
 
+function notesText(notes: readonly string[] = []): string {
+  return notes.length === 0 ? '' : `\n${notes.map((note) => `- ${note}\n`).join('')}`
+}
+
 /** The two tables and logs alone, beside a result and a report that are written elsewhere. */
 export function writeTables(
   folder: string,
   csv: readonly (readonly Cell[])[],
   markdown: readonly (readonly Cell[])[],
   logs: Readonly<Record<string, string>> = {},
+  notes: readonly string[] = [],
 ): string[] {
   mkdirSync(folder, { recursive: true })
   return [
     ['table', 'result.csv', toCsv(csv)],
-    ['table', 'result.md', toMarkdown(markdown, 2)],
+    ['table', 'result.md', `${toMarkdown(markdown, 2)}${notesText(notes)}`],
     ...Object.entries(logs).map(([name, text]) => ['log', name, text]),
   ].map(([what, name, text]) => {
     const path = join(resolve(folder), name!)

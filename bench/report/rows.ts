@@ -2,7 +2,7 @@
 import { formatMs, formatRate } from '../measure/progress.ts'
 import { type BenchResult, variantName } from '../result.ts'
 import { ioOf, storedOf } from '../summary.ts'
-import { formatRatio } from './table.ts'
+import { againstTitle, formatRatio, noFigure } from './table.ts'
 import type { Cell } from './text-files.ts'
 
 /** Numbers without units; limit probes are rows of their own. */
@@ -44,7 +44,7 @@ export function benchMarkdown(result: BenchResult): Cell[][] {
     return [
       one.test,
       target,
-      one.recordsPerSecond === null ? 'failed' : formatRate(one.recordsPerSecond),
+      one.recordsPerSecond === null ? noFigure(one) : formatRate(one.recordsPerSecond),
       one.low === null || one.high === null ? '' : `${formatRate(one.low)} – ${formatRate(one.high)}`,
       one.mebibytesPerSecond === null ? '' : one.mebibytesPerSecond.toFixed(1),
       one.shareOfLimit === null ? '' : `${(one.shareOfLimit * 100).toFixed(0)} %`,
@@ -59,7 +59,7 @@ export function benchMarkdown(result: BenchResult): Cell[][] {
     'low – high',
     'MiB/s',
     'of limit',
-    'against Kafka',
+    againstTitle(result),
     'p50 / p99',
   ]
   return [head, ...rows]

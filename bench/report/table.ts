@@ -3,10 +3,11 @@ import { formatGiB, formatMs, formatRate } from '../measure/progress.ts'
 import type { RunIo, StoredResult } from '../result.ts'
 import { type BenchResult, isRun, type LimitResult, type RatioResult, type TestResult, variantName } from '../result.ts'
 import { ioOf, storedOf, worstReplication } from '../summary.ts'
+import { NOT_WARM, warmUpText } from './warm-ups.ts'
 
 export function formatTable(result: BenchResult): string {
   const rows = [
-    ['test', 'broker and client', 'median', 'low – high', 'MiB/s', 'of limit', 'against Kafka', 'p50 / p99'],
+    ['test', 'broker and client', 'median', 'low – high', 'MiB/s', 'of limit', againstTitle(result), 'p50 / p99'],
   ]
   for (const test of result.settings.tests) {
     for (const one of result.results.filter((candidate) => candidate.test === test)) rows.push(resultRow(one, result))
@@ -37,6 +38,7 @@ export function formatTable(result: BenchResult): string {
     const io = ioOf(one)
     if (io !== null) lines.push(`${what}: ${ioText(io)}`)
   }
+  lines.push(...warmUpLines(result))
   for (const failure of result.failures) {
     lines.push(`FAILED ${failure.test} · ${failure.target}: ${failure.error.split('\n')[0]}`)
   }
@@ -46,7 +48,7 @@ export function formatTable(result: BenchResult): string {
 
 function resultRow(one: TestResult, result: BenchResult): string[] {
   const name = variantName(one.target, one.driver)
-  if (one.recordsPerSecond === null) return [one.test, name, 'failed', '', '', '', '', '']
+  if (one.recordsPerSecond === null) return [one.test, name, noFigure(one), '', '', '', '', '']
   const latency = one.latencyMs === null ? '' : `${formatMs(one.latencyMs.p50)} / ${formatMs(one.latencyMs.p99)}`
   const share = one.shareOfLimit === null ? '' : `${(one.shareOfLimit * 100).toFixed(0)} %`
   return [
@@ -62,6 +64,11 @@ function resultRow(one: TestResult, result: BenchResult): string[] {
       .join(', '),
     latency,
   ]
+}
+
+/** Instead of a rate. */
+export function noFigure({ runs }: Pick<TestResult, 'runs'>): string {
+  return runs.length === 0 ? 'not measured' : 'failed'
 }
 
 function limitRow(limit: LimitResult): string[] {
@@ -113,10 +120,33 @@ export function storedText(stored: StoredResult): string {
   )
 }
 
-/** `6.4 ×`; for latencies, where less is better, which percentile it is. */
+/** `6.4 ×`; for latencies, where less is better, which percentile it is; whom it is against unless that is Kafka with its own tools. */
 export function formatRatio(ratio: RatioResult): string {
   const what = ratio.measure === 'recordsPerSecond' ? '' : ratio.measure === 'latencyP50' ? 'p50 ' : 'p99 '
-  return `${what}${ratio.ratio.toFixed(2)} ×`
+  return `${what}${ratio.ratio.toFixed(2)} ×${againstText(ratio)}${ratio.stillRising === true ? NOT_WARM : ''}`
+}
+
+/** Another client on the same broker by its name; the same one on the other broker by that. */
+function againstText({ target, against }: RatioResult): string {
+  if (against === 'kafka') return ''
+  const [broker, driver] = against.split('+')
+  return target.split('+')[0] === broker ? ` ${driver}` : ` on ${broker}`
+}
+
+/** Over the column of ratios. */
+export function againstTitle({ ratios }: Pick<BenchResult, 'ratios'>): string {
+  return ratios.every(({ against }) => against === 'kafka') ? 'against Kafka' : 'ratio'
+}
+
+/** How warm each target was, test by test. */
+export function warmUpLines({ warmUps = [], results }: Pick<BenchResult, 'warmUps' | 'results'>): string[] {
+  const tools = results.filter(({ runs }) => runs.some((run) => isRun(run) && run.stillRising === true))
+  return [
+    ...warmUps.map((one) => `${one.test} · ${warmUpText(one)}`),
+    ...tools.map(
+      (one) => `${one.test} · ${variantName(one.target, one.driver)}: the tool was still rising, its figure is too low`,
+    ),
+  ]
 }
 
 export function alignColumns(rows: string[][]): string[] {
@@ -130,6 +160,19 @@ export function alignColumns(rows: string[][]): string[] {
   )
 }
 
+/** Where brokers and clients were. */
+export function placesText({ network }: Pick<BenchResult['settings'], 'network'>): string {
+  if (network === 'hosts') return 'brokers on other hosts'
+  if (network === undefined || network === 'loopback') return 'all on one machine, over loopback'
+  return `all on one machine, each in a namespace of its own, links ${network === 'unshaped' ? network : `of ${network}`}`
+}
+
+/** `Apache Kafka 4.1.1, kafkajs 2.2.4; `, or nothing. */
+export function versionsText({ versions = {} }: Pick<BenchResult, 'versions'>): string {
+  const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return names.length === 0 ? '' : `${names.join(', ')}; `
+}
+
 function footer(result: BenchResult): string {
   const { settings, machine } = result
   const runs = result.results.flatMap((one) => one.runs).filter(isRun).length
@@ -139,7 +182,7 @@ function footer(result: BenchResult): string {
   ].join('')
   return (
     `${notes}${runs} runs; ${settings.valueBytes}-byte values, batch ${settings.batchBytes}, linger ${settings.lingerMs} ms, ` +
-    `acks ${settings.acks}, ${settings.partitions} partitions; ${machine.cores} × ${machine.cpu}, ${machine.fileSystem}, ` +
+    `acks ${settings.acks}, ${settings.partitions} partitions; ${placesText(settings)}; ${versionsText(result)}${machine.cores} × ${machine.cpu}, ${machine.fileSystem}, ` +
     `${machine.kernel}, node ${machine.node}${result.commit === null ? '' : `, commit ${result.commit}`}`
   )
 }

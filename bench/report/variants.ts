@@ -1,7 +1,7 @@
 /** How brokers and their clients are called and coloured in reports where there is room for more than their short names. */
 import { allDrivers, allTargets, type DriverName, type TargetName, variantName } from '../result.ts'
 
-const targetTitles: Readonly<Record<TargetName, string>> = {
+export const targetTitles: Readonly<Record<TargetName, string>> = {
   pagelog: 'pagelog',
   kafka: 'Apache Kafka',
   hosts: 'the given hosts',

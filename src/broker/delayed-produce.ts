@@ -1,22 +1,21 @@
 /**
- * The batches of one produce request that are written and wait for followers (acks=all): one timer for all of them, and
- * for each one entry in its partition. What the time-out finds waiting is answered REQUEST_TIMED_OUT: nothing is known of
- * it, it may yet be replicated.
+ * The batches of one produce request that are written and wait for followers: one timer for all of them, and for each one
+ * entry in its partition. What the time-out finds waiting is answered `lateCode`: with acks=all REQUEST_TIMED_OUT, as
+ * nothing is known of it and it may yet be replicated; NONE where to be written is all that was asked for.
  */
-import { ErrorCode } from '../base/index.ts'
 import type { Clock, Timer } from '../env/index.ts'
 import type { ReplicationWait } from '../replication/index.ts'
 import type { Partition } from './partition.ts'
 
 class BatchWait implements ReplicationWait {
-  readonly endOffset: number
+  readonly end: number
   readonly partition: Partition
   readonly #settle: (errorCode: number) => void
   isSettled = false
 
-  constructor(partition: Partition, endOffset: number, settle: (errorCode: number) => void) {
+  constructor(partition: Partition, end: number, settle: (errorCode: number) => void) {
     this.partition = partition
-    this.endOffset = endOffset
+    this.end = end
     this.#settle = settle
   }
 
@@ -29,17 +28,28 @@ class BatchWait implements ReplicationWait {
 
 export class DelayedProduce {
   readonly #timer: Timer
+  readonly #lateCode: number
   readonly #waits: BatchWait[] = []
 
-  constructor(clock: Clock, timeoutMs: number) {
+  constructor(clock: Clock, timeoutMs: number, lateCode: number) {
+    this.#lateCode = lateCode
     this.#timer = clock.after(Math.max(0, timeoutMs), () => this.#timedOut())
   }
 
-  /** `settle` is called once, maybe at once. `epoch`: in which the batch was appended. */
+  /** Until what lies before `endOffset` is committed. `settle` is called once, maybe at once. `epoch`: of the append. */
   wait(partition: Partition, epoch: number, endOffset: number, settle: (errorCode: number) => void): void {
-    const wait = new BatchWait(partition, endOffset, settle)
+    partition.awaitReplication(this.#waitOf(partition, endOffset, settle), epoch)
+  }
+
+  /** Until the followers in sync are near enough to that place (LagBound). */
+  waitForFollowers(partition: Partition, epoch: number, place: number, settle: (errorCode: number) => void): void {
+    partition.awaitFollowers(this.#waitOf(partition, place, settle), epoch)
+  }
+
+  #waitOf(partition: Partition, end: number, settle: (errorCode: number) => void): BatchWait {
+    const wait = new BatchWait(partition, end, settle)
     this.#waits.push(wait)
-    partition.awaitReplication(wait, epoch)
+    return wait
   }
 
   /** Everything has settled. */
@@ -51,7 +61,7 @@ export class DelayedProduce {
     for (const wait of this.#waits) {
       if (wait.isSettled) continue
       wait.partition.stopAwaiting(wait)
-      wait.settled(ErrorCode.REQUEST_TIMED_OUT)
+      wait.settled(this.#lateCode)
     }
   }
 }

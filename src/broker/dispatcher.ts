@@ -26,9 +26,8 @@ export class Dispatcher {
 
   /** Takes the frame over. A rejection (or throw) has been logged and means: close the connection. */
   dispatch(frame: Frame, session: Session): Answer | Promise<Answer> {
-    const { counters, clock, sampler } = this.#broker
+    const { counters, clock } = this.#broker
     counters.requests++
-    sampler?.busy()
     session.lastRequestMs = clock.monotonicMs()
     session.requestsInFlight++
     let answer: Answer | Promise<Answer>
@@ -71,6 +70,7 @@ export class Dispatcher {
       if (apiKey === ApiVersions.key) return answerUnknownApiVersions(correlationId)
       throw new PagelogError('PAGELOG_UNSUPPORTED', `API ${apiKey} version ${apiVersion} is not served`)
     }
+    if (!handler.tellsOfWork) this.#broker.sampler?.busy()
     return handler.respond(frame, apiVersion, correlationId, session, this.#broker)
   }
 

@@ -23,6 +23,11 @@ export interface Handler<Req, Res> {
    * itself, exactly once, whatever happens. Otherwise the frame goes back right after decoding.
    */
   readonly keepsFrame?: boolean
+  /**
+   * True when clients ask again and again and mostly nothing is to be done: `handle` then tells the sampler of work
+   * itself, so that an idle broker is not measured as a busy one.
+   */
+  readonly tellsOfWork?: boolean
   /** null: no answer is sent. A rejection closes the connection. */
   handle(request: Request<Req>, session: Session, broker: BrokerFacade): Reply<Res> | Promise<Reply<Res>>
 }
@@ -33,6 +38,7 @@ export type Answer = readonly Part[] | null
 /** A handler with its message types hidden behind bytes, so that one table can hold all of them. */
 export interface RegisteredHandler {
   readonly api: Api
+  readonly tellsOfWork: boolean
   respond(
     frame: Frame,
     version: number,
@@ -47,6 +53,7 @@ export function handler<Req, Res>(definition: Handler<Req, Res>): RegisteredHand
   return {
     // Its messages are only reached through `respond`, so their types need not show.
     api: api as unknown as Api,
+    tellsOfWork: definition.tellsOfWork === true,
     respond(frame, version, correlationId, session, broker) {
       let body: Req
       try {

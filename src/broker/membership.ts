@@ -9,6 +9,7 @@ import { type LogDirectory, randomId, storedClusterId } from '../log/index.ts'
 import { ClusterImage, connectMetadata, EmbeddedMetadata, joinCluster, type MetadataStore } from '../metadata/index.ts'
 import { BrokerRegistration, type Controller, newIncarnation } from '../replication/index.ts'
 import type { ClusterMember } from './cluster-member.ts'
+import { checkEtcdAccess } from './etcd-access.ts'
 import type { Endpoint } from './listeners.ts'
 import { parseMetadataLocation } from './metadata-location.ts'
 import type { BrokerSettings } from './settings.ts'
@@ -225,15 +226,23 @@ async function openStore({ env, settings, logger }: MembershipOptions): Promise<
     return await EmbeddedMetadata.open({ ...env, path: `${logDir}/${METADATA_FILE}`, logger })
   }
   const tls = await tlsOf(env, settings)
-  return await connectMetadata({
+  const { endpoints } = location
+  const store = await connectMetadata({
     clock: env.clock,
     logger,
-    endpoints: location.endpoints,
+    endpoints,
     // The store of one host's cluster has no other users.
-    root: location.endpoints.some((endpoint) => 'socketPath' in endpoint) ? '' : root,
+    root: endpoints.some((endpoint) => 'socketPath' in endpoint) ? '' : root,
     ...(user === '' ? {} : { user, password }),
     ...(tls ? { tls } : {}),
   })
+  try {
+    checkEtcdAccess({ endpoints, settings, isUserKnown: store.isUserKnown, logger })
+    return store
+  } catch (error) {
+    await store.close()
+    throw error
+  }
 }
 
 async function tlsOf({ disk }: Env, settings: BrokerSettings): Promise<Record<string, string> | undefined> {

@@ -131,6 +131,12 @@ const clusterSettings = {
     default: '',
     doc: 'A file (PEM) with the key of that certificate.',
   },
+  etcdRequireAuth: {
+    name: 'pagelog.etcd.require.auth',
+    type: 'boolean',
+    default: false,
+    doc: 'Whether a broker refuses to start on an etcd that asks it for neither a password nor a certificate.',
+  },
   brokerSessionTimeoutMs: {
     name: 'broker.session.timeout.ms',
     type: 'int',
@@ -215,7 +221,12 @@ export const brokerSettings = {
     default: true,
     doc: 'Whether topics can be deleted.',
   },
-  brokerRack: { name: 'broker.rack', type: 'string', default: '', doc: 'Where this broker stands; told to clients.' },
+  brokerRack: {
+    name: 'broker.rack',
+    type: 'string',
+    default: '',
+    doc: 'Where this broker stands: the replicas of new partitions are spread over racks. Clients are told it.',
+  },
   fetchMaxBytes: {
     name: 'fetch.max.bytes',
     type: 'int',

@@ -35,6 +35,11 @@ export class LogReplica {
     return this.#state.committedOffset
   }
 
+  /** Bytes of batches that became visible since the log was opened; what is cut is not taken off. */
+  get appendedBytes(): number {
+    return this.#state.counters.appendedBytes
+  }
+
   /** Readers see no further than `offset` from now on, which never goes back; Infinity, which holds at first: everything. */
   commitTo(offset: number): void {
     const { committedOffset, logEndOffset } = this.#state

@@ -37,6 +37,8 @@ interface Waiting {
 
 /** Between two attempts to read everything from a store that does not answer. */
 const RETRY_MS = 500
+/** Keys that are compared in one turn of the event loop. */
+const SLICE = 500
 /** A revision that somebody waits for and no watch has told by then is read. */
 const PATIENCE_MS = 1000
 
@@ -66,7 +68,7 @@ export class ClusterImage {
   /** Reads everything and follows it from then on. Rejects as the store does, and with PAGELOG_CORRUPT. */
   static async open(store: MetadataStore, options: ClusterImageOptions): Promise<ClusterImage> {
     const image = new ClusterImage(store, options)
-    image.#take(await store.range(''), true)
+    await image.#take(await store.range(''), true)
     const { relistMs = 0 } = options
     if (relistMs > 0) image.#relist = image.#clock.every(relistMs, () => image.#listAgain())
     return image
@@ -171,7 +173,7 @@ export class ClusterImage {
       })
       if (this.#closed) return
       if (read) {
-        this.#take(read, false)
+        await this.#take(read, false)
         return
       }
       await new Promise<void>((resolve) => {
@@ -185,8 +187,10 @@ export class ClusterImage {
     }
   }
 
-  #take({ pairs, revision }: Reading, strict: boolean): void {
-    this.#apply(this.#difference(pairs, revision), revision, strict)
+  async #take({ pairs, revision }: Reading, strict: boolean): Promise<void> {
+    const events = await this.#difference(pairs, revision)
+    if (this.#closed) return
+    this.#apply(events, revision, strict)
     this.#follow(revision + 1)
   }
 
@@ -202,18 +206,31 @@ export class ClusterImage {
     })
   }
 
-  #difference(pairs: readonly KeyValue[], revision: number): MetadataEvent[] {
+  /** What is known does not change meanwhile: nothing is watched. It takes as many turns of the event loop as it needs. */
+  async #difference(pairs: readonly KeyValue[], revision: number): Promise<MetadataEvent[]> {
     const events: MetadataEvent[] = []
-    const missing = new Set(this.#known.keys())
+    const read = new Set<string>()
+    let knownRead = 0
     for (const { key, value, createRevision, modRevision } of pairs) {
-      missing.delete(key)
+      if (read.size > 0 && read.size % SLICE === 0) await this.#nextTurn()
+      read.add(key)
       const known = this.#known.get(key)
+      if (known) knownRead++
       const isSame = known?.revision === modRevision && known.createRevision === createRevision && known.value === value
       if (isSame) continue
       events.push({ type: 'put', key, value, revision: modRevision, createRevision })
     }
-    for (const key of missing) events.push({ type: 'delete', key, value: '', revision, createRevision: 0 })
+    if (knownRead === this.#known.size) return events
+    let looked = 0
+    for (const key of this.#known.keys()) {
+      if (++looked % SLICE === 0) await this.#nextTurn()
+      if (!read.has(key)) events.push({ type: 'delete', key, value: '', revision, createRevision: 0 })
+    }
     return events
+  }
+
+  #nextTurn(): Promise<void> {
+    return new Promise((resolve) => this.#clock.soon(resolve))
   }
 
   #apply(events: readonly MetadataEvent[], revision: number, strict: boolean): void {

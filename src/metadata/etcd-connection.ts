@@ -60,6 +60,11 @@ export class EtcdConnection {
     this.#http = http
   }
 
+  /** The store has given a token for user and password. */
+  get isUserKnown(): boolean {
+    return this.#token !== undefined
+  }
+
   static async create(options: EtcdConnectionOptions): Promise<EtcdConnection> {
     return new EtcdConnection(options, await HttpCalls.create(options.clock, options.tls))
   }

@@ -74,6 +74,11 @@ export class EtcdMetadata implements MetadataStore {
     this.#watchSilenceMs = options.watchSilenceMs ?? 20_000
   }
 
+  /** The store has authenticated the user by its password. */
+  get isUserKnown(): boolean {
+    return this.#connection.isUserKnown
+  }
+
   /**
    * Connects. Errors: PAGELOG_METADATA_UNREACHABLE, PAGELOG_UNSUPPORTED (etcd 3.4 or older, or no etcd),
    * PAGELOG_INVALID_SETTING (user, password or rights).

@@ -2,6 +2,10 @@
  * How a broker leaves without being missed: it says that it is about to close, the controller moves its leaderships to
  * other members of their ISRs and takes it out of all ISRs, and only then it stops serving. Partitions that nobody else
  * could lead stay with it to the end.
+ *
+ * Not all have heard of that at once. So for a moment it goes on answering: a client that is told who leads instead
+ * (KIP-951) is there sooner than one that finds its connection closed, and leaders that take it for in sync still get its
+ * fetches.
  */
 import { hasCode, type Logger } from '../base/index.ts'
 import type { Clock } from '../env/index.ts'
@@ -10,6 +14,8 @@ import type { BrokerRegistration } from './broker-registration.ts'
 
 /** Then it closes with what it still leads, as if it had failed. */
 const PATIENCE_MS = 10_000
+/** Longer than a client that is at work takes to ask again, and than the store takes to tell all brokers. */
+const FAREWELL_MS = 100
 
 export interface ControlledShutdownOptions {
   readonly image: ClusterImage
@@ -21,7 +27,7 @@ export interface ControlledShutdownOptions {
 
 /** True when nobody misses this broker any more. Never rejects. */
 export async function leaveCluster(options: ControlledShutdownOptions): Promise<boolean> {
-  const { image, registration, logger, nodeId } = options
+  const { image, registration, clock, logger, nodeId } = options
   // Alone, there is nobody to take over.
   if (![...image.brokers.values()].some(({ id, leaving }) => id !== nodeId && !leaving)) return true
   try {
@@ -39,8 +45,10 @@ export async function leaveCluster(options: ControlledShutdownOptions): Promise<
       { partitions: left },
       'some leaderships could not be moved in time; others take over when this broker is gone',
     )
+    return false
   }
-  return done
+  await new Promise<void>((resolve) => void clock.after(FAREWELL_MS, resolve))
+  return true
 }
 
 function untilNothingIsLeft({ image, clock, nodeId, registration }: ControlledShutdownOptions): Promise<boolean> {

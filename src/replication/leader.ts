@@ -13,11 +13,12 @@
  *   store tells a later partition epoch, and the same proposal is made again meanwhile; only one of them can succeed,
  *   because each compares the same revision (R5).
  */
-import { hasCode, type Logger, surfaceInvariant } from '../base/index.ts'
+import { ErrorCode, hasCode, type Logger, surfaceInvariant } from '../base/index.ts'
 import type { Clock, Timer } from '../env/index.ts'
 import type { Log } from '../log/index.ts'
 import { effectiveMinIsr } from './election.ts'
 import type { IsrChange, IsrStore, RevisedPartition } from './isr-store.ts'
+import { LagBound } from './lag-bound.ts'
 import { type FollowerFetch, RemoteReplica } from './remote-replica.ts'
 import type { ReplicationRules } from './replication-rules.ts'
 
@@ -28,6 +29,7 @@ export interface LeaderContext {
   readonly logger: Logger
   readonly isrStore: IsrStore
   readonly replicaLagTimeMaxMs: number
+  readonly replicaLagMaxBytes: number
   readonly rules: ReplicationRules
   /** A registered broker as the leader's image knows it; undefined for one that is not. */
   broker(id: number): RegisteredBroker | undefined
@@ -65,6 +67,8 @@ export class Leader {
   readonly epoch: number
   /** Where the epoch began: what lies before was appended under earlier leaders. */
   readonly epochStart: number
+  /** How far it may be ahead of those in sync. */
+  readonly lag: LagBound
   readonly #context: LeaderContext
   readonly #led: LedPartition
   readonly #remotes = new Map<number, RemoteReplica>()
@@ -85,6 +89,7 @@ export class Leader {
     this.epoch = state.leaderEpoch
     this.epochStart = epochStart
     this.#maximalIsr = state.isr
+    this.lag = new LagBound(led.log, context.replicaLagMaxBytes)
     this.#followReplicas()
   }
 
@@ -130,7 +135,10 @@ export class Leader {
     const before = remote.logEndOffset
     remote.fetched(fetch, this.#led.log.logEndOffset, this.#context.clock.monotonicMs())
     if (!this.#maximalIsr.includes(remote.id)) this.#expand(remote)
-    if (before !== remote.logEndOffset) this.advance()
+    if (before === remote.logEndOffset) return true
+    remote.place = this.lag.placeOf(remote.logEndOffset)
+    this.#boundLag()
+    this.advance()
     return true
   }
 
@@ -198,9 +206,10 @@ export class Leader {
     if (kept.length < this.isr.length) this.#propose(kept, [])
   }
 
-  /** Leadership is over. */
-  end(): void {
+  /** Leadership is over. What waits for followers to come nearer is told that code: it was appended. */
+  end(errorCode: number = ErrorCode.NONE): void {
     this.#ended = true
+    this.lag.lift(errorCode)
     this.#retry?.wake()
     this.#later?.cancel()
   }
@@ -210,8 +219,19 @@ export class Leader {
     const { replicas } = this.#state
     for (const id of this.#remotes.keys()) if (!replicas.includes(id)) this.#remotes.delete(id)
     for (const id of replicas) {
-      if (id !== nodeId && !this.#remotes.has(id)) this.#remotes.set(id, new RemoteReplica(id, clock.monotonicMs()))
+      if (id === nodeId || this.#remotes.has(id)) continue
+      this.#remotes.set(id, new RemoteReplica(id, clock.monotonicMs(), this.lag.end))
     }
+    this.#boundLag()
+  }
+
+  #boundLag(): void {
+    let slowest = Number.POSITIVE_INFINITY
+    for (const id of this.isr) {
+      const remote = this.#remotes.get(id)
+      if (remote !== undefined && remote.place < slowest) slowest = remote.place
+    }
+    this.lag.slowestAt(slowest)
   }
 
   /** Adds a follower that has all that is committed, and all of earlier epochs, under the broker epoch it has now (R4). */

@@ -129,7 +129,7 @@ export class Partition<S extends ReplicatedSettings = ReplicatedSettings> implem
   }
   /** Appends that wait for followers. */
   get waitingAppends(): number {
-    return this.#waits.size
+    return this.#waits.size + (this.#leader?.lag.waiting ?? 0)
   }
 
   /** NONE, FENCED_LEADER_EPOCH or UNKNOWN_LEADER_EPOCH for the epoch that a client believes in; -1 skips the check. */
@@ -169,18 +169,31 @@ export class Partition<S extends ReplicatedSettings = ReplicatedSettings> implem
   }
 
   /**
-   * Calls back once what lies before `endOffset`, appended in leader epoch `epoch`, is on enough replicas, or leadership
-   * is over: under a later epoch other records may lie there.
+   * Calls back once what lies before offset `wait.end`, appended in leader epoch `epoch`, is on enough replicas, or
+   * leadership is over: under a later epoch other records may lie there.
    */
   awaitReplication(wait: ReplicationWait, epoch: number): void {
     if (this.#leader?.epoch !== epoch) wait.settled(this.#lostCode())
-    else if (wait.endOffset <= this.highWatermark) wait.settled(ErrorCode.NONE)
+    else if (wait.end <= this.highWatermark) wait.settled(ErrorCode.NONE)
     else if (this.#leader.isUnderMinIsr) wait.settled(ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND)
     else this.#waits.add(wait)
   }
 
+  /** Undefined while the followers in sync are near enough for an answer without them; else the place to wait for. */
+  get placeTooFarAhead(): number | undefined {
+    const lag = this.#leader?.lag
+    return lag?.isReached ? lag.end : undefined
+  }
+
+  /** Calls back once followers are near enough to place `wait.end` of leader epoch `epoch`, or there are none to wait for. */
+  awaitFollowers(wait: ReplicationWait, epoch: number): void {
+    if (this.#leader?.epoch === epoch) this.#leader.lag.await(wait)
+    else wait.settled(ErrorCode.NONE)
+  }
+
   stopAwaiting(wait: ReplicationWait): void {
     this.#waits.remove(wait)
+    this.#leader?.lag.stopAwaiting(wait)
   }
 
   /** Bytes that a fetch from `offset` could get: at least 1 if there is anything, and else 0. About that many. */
@@ -392,7 +405,8 @@ export class Partition<S extends ReplicatedSettings = ReplicatedSettings> implem
   #leave(state: RevisedPartition): void {
     this.#isFollower = false
     this.#state = state
-    this.#leader?.end()
+    // Nothing is acknowledged once the disk failed (reliability L5).
+    this.#leader?.end(this.#failed ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.NONE)
     this.#leader = undefined
     this.#waits.end(this.#context.rules.answerOfLost(this.#lostCode()))
     for (const wait of [...this.#readers.keys(), ...this.#followers.keys()]) wait.complete()

@@ -14,6 +14,8 @@ export class RemoteReplica {
   logEndOffset = -1
   logStartOffset = -1
   brokerEpoch = -1
+  /** The same in bytes, see LagBound. Before the first fetch: all that there was. */
+  place: number
   /** Monotonic: when it last had all that the leader had. */
   caughtUpMs: number
   #lastFetchMs = Number.NEGATIVE_INFINITY
@@ -21,9 +23,10 @@ export class RemoteReplica {
   #lastEnd = -1
 
   /** A follower gets the time that it may lag to fetch for the first time. */
-  constructor(id: number, nowMs: number) {
+  constructor(id: number, nowMs: number, place: number) {
     this.id = id
     this.caughtUpMs = nowMs
+    this.place = place
   }
 
   /** A follower that reads all there was at its last fetch was caught up then, though more has come since. */

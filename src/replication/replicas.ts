@@ -114,7 +114,7 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
   private constructor(options: ReplicasOptions<S>, checkpoint: HighWatermarkCheckpoint) {
     const { env, nodeId, logger, image, settings, store } = options
     const { clock } = env
-    const { replicaLagTimeMaxMs } = settings
+    const { replicaLagTimeMaxMs, replicaLagMaxBytes } = settings
     this.#options = options
     this.#checkpoint = checkpoint
     const { rules = soundRules } = options
@@ -122,7 +122,7 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
     const leaseValid = (): boolean => options.leaseValid()
     const ownEpoch = (): number => options.brokerEpoch()
     const broker = (id: number) => image.brokers.get(id)
-    const world = { clock, logger, isrStore, rules, replicaLagTimeMaxMs }
+    const world = { clock, logger, isrStore, rules, replicaLagTimeMaxMs, replicaLagMaxBytes }
     const lowered = (partition: Pick<Partition, 'log'>) => checkpoint.lowered(partition)
     this.#leaderContext = { nodeId, ...world, broker, ownEpoch, leaseValid, lowered }
     this.#fetchers =

@@ -1,7 +1,7 @@
 /**
  * The rules on which the safety of replication rests, as one object: whoever is given another one than `soundRules` loses
- * records. Tests do that, one rule at a time, to see that the damage is found (test/simulation/broken-rules.ts); no setting
- * and no option of a command leads here.
+ * records. Tests do that, one rule at a time, to see that the damage is found (test/faults/cluster/broken-rules.mjs, and
+ * test/simulation/broken-rules.faults.ts); no setting and no option of a command leads here.
  */
 import type { AppendResult, Log } from '../log/index.ts'
 import type { MetadataStore } from '../metadata/index.ts'

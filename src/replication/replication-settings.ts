@@ -9,6 +9,13 @@ export const replicationSettings = {
     min: 1,
     doc: 'A follower that has not had all of its leader for so long leaves the in-sync replicas.',
   },
+  replicaLagMaxBytes: {
+    name: 'pagelog.replica.lag.max.bytes',
+    type: 'long',
+    default: 8388608,
+    min: 0,
+    doc: 'So far a partition may be ahead of its followers in sync before acks=1 and acks=0 wait for them; 0: not bounded.',
+  },
   replicaFetchMaxBytes: {
     name: 'replica.fetch.max.bytes',
     type: 'int',

@@ -1,10 +1,11 @@
 /**
- * Appends that are answered once enough replicas have them (acks=all), in the order of their offsets: what the high
- * watermark passes is at the front, so an advance looks at what it settles and at one more.
+ * Appends that are answered once replicas have come to some place of the log, in the order of these places: what an
+ * advance passes is at the front, so it looks at what it settles and at one more. Places are offsets (acks=all waits for
+ * the high watermark), or count bytes (lag-bound.ts).
  */
 export interface ReplicationWait {
   /** Exclusive. */
-  readonly endOffset: number
+  readonly end: number
   /** Called once, within the advance or the loss: NONE, or Kafka's error. It must not throw. */
   settled(errorCode: number): void
 }
@@ -20,7 +21,7 @@ export class ReplicationWaits {
     const waiting = this.#waiting
     let at = waiting.length
     // Only what repeats an earlier batch does not go to the end.
-    while (at > 0 && waiting[at - 1]!.endOffset > wait.endOffset) at--
+    while (at > 0 && waiting[at - 1]!.end > wait.end) at--
     if (at === waiting.length) waiting.push(wait)
     else waiting.splice(at, 0, wait)
   }
@@ -31,11 +32,11 @@ export class ReplicationWaits {
     if (at >= 0) this.#waiting.splice(at, 1)
   }
 
-  /** Settles with `errorCode` what lies before `highWatermark`. */
-  advanced(highWatermark: number, errorCode: number): void {
+  /** Settles with `errorCode` what ends there or before. */
+  advanced(place: number, errorCode: number): void {
     const waiting = this.#waiting
     let count = 0
-    while (count < waiting.length && waiting[count]!.endOffset <= highWatermark) count++
+    while (count < waiting.length && waiting[count]!.end <= place) count++
     if (count === 0) return
     for (const wait of waiting.splice(0, count)) wait.settled(errorCode)
   }

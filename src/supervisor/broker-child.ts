@@ -18,8 +18,8 @@ export interface BrokerChildOptions {
   /** Asked anew for each start. */
   readonly command: () => readonly string[]
   readonly logFile: string
-  /** Called before anything else is done with the new process. */
-  readonly started: (mark: ProcessMark) => Promise<void>
+  /** Called before anything else is done with the new process, which stands whatever comes of it. */
+  readonly started: (mark: ProcessMark) => void
   /** The process is gone; `retryMs` is when the next is started, undefined when none will be. */
   readonly died: (mark: ProcessMark, how: string, retryMs: number | undefined) => void
   readonly failed: (error: unknown) => void
@@ -64,7 +64,7 @@ export class BrokerChild {
     this.#mark = mark
     this.#startedMs = clock.monotonicMs()
     this.#gone = ended.then((how) => this.#died(mark, how))
-    await started(mark)
+    started(mark)
   }
 
   /** Takes a process over that another supervisor had started. */

@@ -7,9 +7,10 @@
  * lease, and the controller elects other leaders.
  */
 import { hasCode, type Logger, PagelogError } from '../base/index.ts'
-import type { Env, FileLock, ProcessMark } from '../env/index.ts'
+import type { Env, FileLock, ProcessMark, Timer } from '../env/index.ts'
 import { ClusterImage, EmbeddedMetadata, type MetadataServer, serveMetadata } from '../metadata/index.ts'
 import { BrokerChild, type Processes } from './broker-child.ts'
+import { BROKER_LOG_LOOK_MS, boundLog, lastLineOf } from './broker-log.ts'
 import {
   type BrokerRecord,
   brokerDirectory,
@@ -76,6 +77,8 @@ interface Held {
 
 const BROKERS_BY_DEFAULT = 3
 const BROKERS_MAX = 100
+/** Until `cluster.json` is written again that could not be. */
+const SAVE_AGAIN_MS = 5000
 
 export class ClusterSupervisor {
   readonly #options: SupervisorOptions
@@ -85,6 +88,9 @@ export class ClusterSupervisor {
   readonly #up = new Set<number>()
   #state: ClusterState
   #writing: Promise<void> = Promise.resolve()
+  /** Set while `cluster.json` is older than what is known. */
+  #saveAgain: Timer | undefined
+  readonly #logLooks: Timer
   #stopping: Promise<void> | undefined
   /** Told of the first broker that cannot be started, while all are being started. */
   #startFailed: ((error: PagelogError) => void) | undefined
@@ -93,6 +99,9 @@ export class ClusterSupervisor {
     this.#options = options
     this.#held = held
     this.#state = state
+    this.#logLooks = options.env.clock.every(BROKER_LOG_LOOK_MS, () => {
+      for (const { id } of this.#state.brokers) void this.#boundLog(id)
+    })
   }
 
   /**
@@ -118,8 +127,11 @@ export class ClusterSupervisor {
       const { socketPath } = state
       const server = await serveMetadata({ store, ...env, logger, listen: { socketPath } })
       undo.push(() => server.close())
+      // A new cluster that cannot even be written down is not begun; one of before may have brokers that run.
+      if (before === undefined) await writeClusterState(env.disk, directory, state)
       const supervisor = new ClusterSupervisor(options, { lock, store, server, image }, state)
-      await supervisor.#save({})
+      undo.push(async () => supervisor.#cancelTimers())
+      if (before !== undefined) supervisor.#save({})
       await supervisor.#startAll()
       return supervisor
     } catch (error) {
@@ -155,7 +167,6 @@ export class ClusterSupervisor {
 
   async #abandon(): Promise<void> {
     for (const child of this.#children.values()) child.release()
-    await this.#writing
     await this.#release()
   }
 
@@ -189,10 +200,10 @@ export class ClusterSupervisor {
         const child = this.#childOf(record.id)
         this.#children.set(record.id, child)
         const alive = await livingProcess(this.#options, record)
-        await this.#forgetDead(record.id, alive)
+        await this.#revoke(record.id, (pid) => pid !== alive?.pid)
         if (alive) {
           child.adopt(alive)
-          await this.#saveProcess(record.id, alive)
+          this.#saveProcess(record.id, alive)
           this.#options.report({ event: 'adopted', broker: record.id, pid: alive.pid })
           this.#noteRegistration(record.id)
         } else {
@@ -204,9 +215,9 @@ export class ClusterSupervisor {
   }
 
   /** A registration of a process that is gone would be believed for the rest of its session. */
-  async #forgetDead(id: number, alive: ProcessMark | undefined): Promise<void> {
+  async #revoke(id: number, isGone: (pid: number | undefined) => boolean): Promise<void> {
     const registered = this.#held.image.brokers.get(id)
-    if (registered?.lease === undefined || registered.pid === alive?.pid) return
+    if (registered?.lease === undefined || !isGone(registered.pid)) return
     this.#up.delete(id)
     await this.#held.store.revokeLease(registered.lease)
   }
@@ -218,8 +229,8 @@ export class ClusterSupervisor {
       processes,
       command: () => this.#commandOf(id),
       logFile: brokerLogFile(directory, id),
-      started: async (mark) => {
-        await this.#saveProcess(id, mark)
+      started: (mark) => {
+        this.#saveProcess(id, mark)
         report({ event: 'starting', broker: id, pid: mark.pid })
       },
       died: (mark, how, retryMs) => void this.#died(id, mark, how, retryMs),
@@ -251,7 +262,8 @@ export class ClusterSupervisor {
     const { report, logger } = this.#options
     const wasUp = this.#up.delete(id)
     try {
-      await this.#forgetDead(id, undefined)
+      // Whoever else has registered under this id is not known to be gone.
+      await this.#revoke(id, (pid) => pid === mark.pid)
     } catch (error) {
       if (!hasCode(error, 'PAGELOG_CLOSED')) logger.error({ broker: id, error }, 'the registration could not be ended')
     }
@@ -265,10 +277,22 @@ export class ClusterSupervisor {
   }
 
   async #lastLine(id: number): Promise<string> {
-    const { env, directory } = this.#options
-    const content = await env.disk.readFile(brokerLogFile(directory, id))
-    const lines = new TextDecoder().decode(content?.subarray(-4096) ?? new Uint8Array()).trimEnd()
-    return lines.slice(lines.lastIndexOf('\n') + 1)
+    const { env, directory, logger } = this.#options
+    try {
+      return await lastLineOf(env.disk, brokerLogFile(directory, id))
+    } catch (error) {
+      logger.warn({ broker: id, error }, 'the last line of the broker could not be read')
+      return ''
+    }
+  }
+
+  async #boundLog(id: number): Promise<void> {
+    const { env, directory, logger } = this.#options
+    try {
+      await boundLog(env.disk, brokerLogFile(directory, id))
+    } catch (error) {
+      logger.warn({ broker: id, error }, 'the log of the broker could not be cut')
+    }
   }
 
   #noteRegistration(id: number): void {
@@ -279,7 +303,7 @@ export class ClusterSupervisor {
     this.#up.add(id)
     const { host, port } = registered
     // A port that the system chose is kept, so that clients find the broker again.
-    void this.#save({ brokers: this.#state.brokers.map((broker) => (broker.id === id ? { ...broker, port } : broker)) })
+    this.#save({ brokers: this.#state.brokers.map((broker) => (broker.id === id ? { ...broker, port } : broker)) })
     report({ event: 'up', broker: id, pid, host, port })
   }
 
@@ -303,15 +327,22 @@ export class ClusterSupervisor {
       const orderly = await this.#children.get(id)!.stop()
       report({ event: orderly ? 'stopped' : 'killed', broker: id })
     }
-    await this.#save({
+    this.#save({
       brokers: this.#state.brokers.map((broker) => ({ ...broker, process: undefined })),
       supervisor: undefined,
     })
     await this.#release()
   }
 
+  #cancelTimers(): void {
+    this.#logLooks.cancel()
+    this.#saveAgain?.cancel()
+  }
+
   async #release(): Promise<void> {
     const { lock, store, server, image } = this.#held
+    await this.#writing
+    this.#cancelTimers()
     image.close()
     await server.close()
     await store.close()
@@ -325,18 +356,34 @@ export class ClusterSupervisor {
     return ids.sort((a, b) => Number(a === controller) - Number(b === controller))
   }
 
-  async #saveProcess(id: number, process: ProcessMark): Promise<void> {
-    await this.#save({
+  #saveProcess(id: number, process: ProcessMark): void {
+    this.#save({
       brokers: this.#state.brokers.map((broker) => (broker.id === id ? { ...broker, process } : broker)),
     })
   }
 
-  #save(change: Partial<ClusterState>): Promise<void> {
-    const { env, directory } = this.#options
+  /**
+   * Written as soon as it can be. Nothing waits for it: what is not written is found by the next supervisor in the locks of
+   * the log directories (a broker's process) and in the brokers' registrations.
+   */
+  #save(change: Partial<ClusterState>): void {
     this.#state = { ...this.#state, ...change }
-    const write = (): Promise<void> => writeClusterState(env.disk, directory, this.#state)
-    this.#writing = this.#writing.catch(() => {}).then(write)
-    return this.#writing
+    this.#writing = this.#writing.then(() => this.#write())
+  }
+
+  /** Never rejects. */
+  async #write(): Promise<void> {
+    const { env, directory, logger } = this.#options
+    try {
+      await writeClusterState(env.disk, directory, this.#state)
+      if (this.#saveAgain) logger.info({}, 'the state of the cluster is written again')
+      this.#saveAgain?.cancel()
+      this.#saveAgain = undefined
+    } catch (error) {
+      if (!this.#saveAgain) logger.error({ error }, 'the state of the cluster cannot be written, tried on')
+      this.#saveAgain?.cancel()
+      this.#saveAgain = env.clock.after(SAVE_AGAIN_MS, () => this.#save({}))
+    }
   }
 }
 

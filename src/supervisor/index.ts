@@ -3,6 +3,7 @@
  * and keeps the brokers running; `clusterStatus` and `readClusterState` look at a cluster from outside.
  */
 export { BrokerChild, type BrokerChildOptions, type Processes } from './broker-child.ts'
+export { BROKER_LOG_BYTES_MAX, boundLog, lastLineOf } from './broker-log.ts'
 export {
   type BrokerRecord,
   brokerDirectory,

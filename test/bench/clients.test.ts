@@ -91,6 +91,12 @@ describe('a client that takes arrays', () => {
     expect(producer.delivered).toBe(150)
   })
 
+  test('is given whole arrays of small values, too', () => {
+    const small = { ...spec, batchBytes: 65_536, payload: { ...spec.payload, valueBytes: 10 }, partitions: 6 }
+    const producer = new ArrayProducer({ send: async () => {}, close: async () => {} }, small, () => {})
+    expect(producer.room).toBe(Math.floor(65_536 / 20) * 6)
+  })
+
   test('counts what failed, and says why', async () => {
     const send = () => Promise.reject(new Error('no leader'))
     const producer = new ArrayProducer({ send, close: async () => {} }, spec, () => {})

@@ -8,7 +8,7 @@ import { ConsumerIntervals, measuredTogether } from '../../bench/drivers/kafka-c
 import { storedLine } from '../../bench/goals/suite/stored.ts'
 import { storedResult } from '../../bench/measure/stored.ts'
 import { bytes, readCommandLine, UsageError } from '../../bench/options.ts'
-import { MemoryGroups, ownMemoryGroup } from '../../bench/process/memory-groups.ts'
+import { MemoryGroups, type ParentGroup, parentGroup } from '../../bench/process/memory-groups.ts'
 import { sampleRun } from './sample-result.ts'
 
 describe('rates by what is stored', () => {
@@ -92,6 +92,8 @@ describe('sizes on the command line', () => {
     const asked = readCommandLine(['--quick', '--memory', '256MiB'])!.settings
     expect(asked).toMatchObject({ storedBytes: 2 * 2 ** 30, brokerMemoryBytes: 256 * 2 ** 20 })
     expect(() => readCommandLine(['--memory', '1MB'])).toThrow(UsageError)
+    // A JVM with a heap of 1 GiB would only be killed.
+    expect(() => readCommandLine(['--memory', '1GiB', '--against', 'kafka'])).toThrow(UsageError)
   })
 })
 
@@ -102,42 +104,60 @@ describe('confinement', () => {
   })
   afterEach(() => rmSync(parent, { recursive: true, force: true }))
 
-  test('the own group is found by its controller, version 1 only', () => {
-    mkdirSync(join(parent, 'a/b'), { recursive: true })
-    writeFileSync(join(parent, 'a/b/memory.limit_in_bytes'), '')
-    expect(ownMemoryGroup('9:name=systemd:/x\n4:memory:/a/b\n0::/\n', parent)).toBe(join(parent, 'a/b'))
-    expect(ownMemoryGroup('3:cpu,memory:/a/b\n', parent)).toBe(join(parent, 'a/b'))
-    expect(ownMemoryGroup('4:memory:/elsewhere\n', parent)).toBeUndefined()
-    expect(ownMemoryGroup('0::/a/b\n', parent)).toBeUndefined()
+  const below = (limitFile: ParentGroup['limitFile']): ParentGroup => ({ path: parent, limitFile })
+
+  test('with version 1 groups belong into the own one, found by its controller', () => {
+    const own = join(parent, 'memory/a/b')
+    mkdirSync(own, { recursive: true })
+    writeFileSync(join(own, 'memory.limit_in_bytes'), '')
+    const found = { path: own, limitFile: 'memory.limit_in_bytes' }
+    expect(parentGroup('9:name=systemd:/x\n4:memory:/a/b\n0::/\n', parent)).toEqual(found)
+    expect(parentGroup('3:cpu,memory:/a/b\n', parent)).toEqual(found)
+    expect(parentGroup('4:memory:/elsewhere\n', parent)).toBeUndefined()
   })
 
-  test('each broker has a group of its own with the limit, gone in the end', async () => {
-    const groups = new MemoryGroups(2 ** 28, parent)
-    groups.confine(11)
-    groups.confine(12)
-    const made = readdirSync(parent).map((name) => join(parent, name))
-    expect(made).toHaveLength(2)
-    expect(made.map((group) => readFileSync(join(group, 'cgroup.procs'), 'utf8')).sort()).toEqual(['11', '12'])
-    for (const group of made) {
-      expect(readFileSync(join(group, 'memory.limit_in_bytes'), 'utf8')).toBe(String(2 ** 28))
-      // In a real one these are the kernel's, and no hindrance.
-      for (const name of readdirSync(group)) rmSync(join(group, name))
-    }
-    await groups.remove()
-    expect(readdirSync(parent)).toEqual([])
+  test('with version 2 into the nearest one above that hands memory on', () => {
+    mkdirSync(join(parent, 'a/b'), { recursive: true })
+    writeFileSync(join(parent, 'a/b/cgroup.subtree_control'), '\n')
+    writeFileSync(join(parent, 'a/cgroup.subtree_control'), 'cpu pids\n')
+    expect(parentGroup('0::/a/b\n', parent)).toBeUndefined()
+    writeFileSync(join(parent, 'cgroup.subtree_control'), 'cpu memory pids\n')
+    expect(parentGroup('0::/a/b\n', parent)).toEqual({ path: `${parent}/`, limitFile: 'memory.max' })
+    writeFileSync(join(parent, 'a/cgroup.subtree_control'), 'memory\n')
+    expect(parentGroup('0::/a/b\n', parent)).toEqual({ path: join(parent, 'a'), limitFile: 'memory.max' })
+    expect(parentGroup('', parent)).toBeUndefined()
   })
+
+  test.each(['memory.limit_in_bytes', 'memory.max'] as const)(
+    'each broker has a group of its own with the limit in %s, gone in the end',
+    async (limitFile) => {
+      const groups = new MemoryGroups(2 ** 28, below(limitFile))
+      groups.confine(11)
+      groups.confine(12)
+      const made = readdirSync(parent).map((name) => join(parent, name))
+      expect(made).toHaveLength(2)
+      expect(made.map((group) => readFileSync(join(group, 'cgroup.procs'), 'utf8')).sort()).toEqual(['11', '12'])
+      for (const group of made) {
+        expect(readFileSync(join(group, limitFile), 'utf8')).toBe(String(2 ** 28))
+        // In a real one these are the kernel's, and no hindrance.
+        for (const name of readdirSync(group)) rmSync(join(group, name))
+      }
+      await groups.remove()
+      expect(readdirSync(parent)).toEqual([])
+    },
+  )
 
   test('groups of a harness that is gone are removed, those of others are not', () => {
     const [gone, others] = [join(parent, 'pagelog-bench-1073741824-5-0'), join(parent, 'somebody-1')]
     for (const group of [gone, others]) mkdirSync(group)
-    new MemoryGroups(2 ** 28, parent)
+    new MemoryGroups(2 ** 28, below('memory.max'))
     expect(existsSync(gone)).toBe(false)
     expect(existsSync(others)).toBe(true)
   })
 
   test('where it cannot be, the reason is said', () => {
-    expect(() => new MemoryGroups(2 ** 28, join(parent, 'nowhere'))).toThrow()
-    const groups = new MemoryGroups(2 ** 28, parent)
+    expect(() => new MemoryGroups(2 ** 28, { ...below('memory.max'), path: join(parent, 'nowhere') })).toThrow()
+    const groups = new MemoryGroups(2 ** 28, below('memory.max'))
     rmSync(parent, { recursive: true })
     expect(() => groups.confine(11)).toThrow(/--memory: .*only root/)
   })

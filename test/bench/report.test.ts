@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Ajv } from 'ajv'
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { renderReport } from '../../bench/report/html.ts'
 import { formatTable } from '../../bench/report/table.ts'
 import type { BenchResult } from '../../bench/result.ts'
@@ -8,6 +8,9 @@ import { result } from './sample-result.ts'
 
 const schema = JSON.parse(readFileSync(new URL('../../bench/result.schema.json', import.meta.url), 'utf8')) as object
 const validate = new Ajv({ allErrors: true, allowUnionTypes: true }).compile(schema)
+
+// Charts take a while to load, on a busy machine longer than a test may.
+beforeAll(() => import('../../bench/report/charts.ts'), 120_000)
 
 describe('schema of results', () => {
   test('a result with every kind of field is valid', () => {

@@ -32,6 +32,24 @@ describe('from runs to results', () => {
     ])
   })
 
+  test('without Kafka’s tools our client stands against the others, and the others on our broker against themselves on Kafka’s', () => {
+    const side = (target: 'pagelog' | 'kafka', driver: 'pagelog-client' | 'node-rdkafka', rate: number) => {
+      return { variant: { target, driver }, runs: [sampleRun(rate, 1)] }
+    }
+    const variants = [
+      side('pagelog', 'pagelog-client', 12e5),
+      side('pagelog', 'node-rdkafka', 3e5),
+      side('kafka', 'pagelog-client', 8e5),
+      side('kafka', 'node-rdkafka', 2e5),
+    ]
+    const ratios = ratiosOf({ ...producer!, variants })
+    expect(ratios.map(({ target, against, ratio }) => [target, against, ratio])).toEqual([
+      ['pagelog', 'pagelog+node-rdkafka', 4],
+      ['pagelog+node-rdkafka', 'kafka+node-rdkafka', 1.5],
+      ['kafka+pagelog-client', 'kafka+node-rdkafka', 4],
+    ])
+  })
+
   test('latencies are compared by percentile, less is better, and share of the limit is the probe’s p50 by ours', () => {
     const ratios = ratiosOf(latency!)
     expect(ratios.map(({ measure, ratio }) => [measure, ratio])).toEqual([

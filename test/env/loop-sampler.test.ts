@@ -62,6 +62,23 @@ test('backs off when there is no work, and looks often again as soon as there is
   expect(sampler.idle).toBe(false)
 })
 
+test('takes the little that a quiet process does at times for no work', async () => {
+  const resting = startLoopSampler({ backsOff: true, quietTurns: 20 })
+  const until = async (condition: () => boolean): Promise<void> => {
+    while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  const staysIdle = async (): Promise<boolean> => {
+    await until(() => resting.idle)
+    const { turns } = resting.snapshot()
+    burn(2)
+    await until(() => resting.snapshot().turns > turns)
+    return resting.idle
+  }
+  // The process itself may have had more to do at that moment.
+  await expect.poll(staysIdle, { timeout: 10_000 }).toBe(true)
+  resting.close()
+})
+
 test('process usage is that of this process', () => {
   const { cpuSeconds, rss } = processUsage()
   expect(cpuSeconds).toBeGreaterThan(0)

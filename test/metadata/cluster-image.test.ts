@@ -407,3 +407,52 @@ test('who waits for a revision that no watch tells is helped by a reading', asyn
   image.close()
   expect(clock.timerCount).toBe(0)
 })
+
+test('a long reading is compared in many turns of the event loop, and finds what changed, came and went', async () => {
+  const pairs = Array.from({ length: 5000 }, (_, i) => {
+    const value = JSON.stringify({ id: i })
+    return { key: `brokers/${i}`, value, createRevision: 1, modRevision: 1, lease: undefined }
+  })
+  let reading = { pairs, revision: 1 }
+  let turns = 0
+  const { clock } = nodeEnv()
+  const counting = {
+    nowMs: () => clock.nowMs(),
+    monotonicMs: () => clock.monotonicMs(),
+    after: clock.after.bind(clock),
+    every: clock.every.bind(clock),
+    soon: (callback: () => void) => {
+      turns++
+      clock.soon(callback)
+    },
+  }
+  const listeners: WatchListener[] = []
+  const watch = (_: string, __: number, listener: WatchListener) => {
+    listeners.push(listener)
+    return () => {}
+  }
+  const fake = new Proxy(store, {
+    get(target, name) {
+      if (name === 'range') return () => Promise.resolve(reading)
+      if (name === 'watch') return watch
+      return Reflect.get(target, name, target) as unknown
+    },
+  })
+  const image = await ClusterImage.open(fake, { clock: counting })
+  expect(image.brokers.size).toBe(5000)
+  let changed: readonly number[] = []
+  image.onChange(({ brokers }) => {
+    changed = [...brokers].sort((a, b) => a - b)
+  })
+  turns = 0
+  const other = { ...pairs[7]!, value: JSON.stringify({ id: 7, rack: 'r' }), modRevision: 2 }
+  const come = { ...pairs[0]!, key: 'brokers/6000', value: JSON.stringify({ id: 6000 }), modRevision: 2 }
+  reading = { pairs: [...pairs.filter((_, i) => i !== 7 && i !== 9), other, come], revision: 2 }
+  listeners[0]!.lost('compacted')
+  await image.reached(2)
+  expect(changed).toEqual([7, 9, 6000])
+  expect(image.brokers.size).toBe(5000)
+  // Those of now and those of before.
+  expect(turns).toBeGreaterThanOrEqual(2 * 9)
+  image.close()
+})

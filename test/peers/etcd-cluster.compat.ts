@@ -10,6 +10,7 @@ import { put } from '../metadata/stores.ts'
 import { makeCertificates } from './certificates.ts'
 import { type EtcdOptions, TestEtcd } from './etcd.ts'
 import { etcdProgram } from './etcd-program.ts'
+import { etcdUsers } from './etcd-users.ts'
 
 const { clock } = nodeEnv()
 const undo: (() => unknown)[] = []
@@ -32,44 +33,9 @@ async function open(options: Omit<EtcdMetadataOptions, 'clock'>): Promise<EtcdMe
 }
 
 describe('users', () => {
-  const users = async (etcd: TestEtcd) => {
-    const { host, port } = etcd.endpoints[0]!
-    let token = ''
-    const post = async (path: string, body: object): Promise<{ token?: string }> => {
-      const headers = token === '' ? {} : { authorization: token }
-      const url = `http://${host}:${port}/v3/auth/${path}`
-      const answer = await fetch(url, { method: 'POST', body: JSON.stringify(body), headers })
-      if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`)
-      return (await answer.json()) as { token?: string }
-    }
-    const logIn = async () => {
-      token = (await post('authenticate', { name: 'root', password: 'secret' })).token!
-    }
-    await post('role/add', { name: 'root' })
-    await post('user/add', { name: 'root', password: 'secret' })
-    await post('user/grant', { user: 'root', role: 'root' })
-    await post('role/add', { name: 'brokers' })
-    const base64 = (text: string): string => Buffer.from(text).toString('base64')
-    const perm = { permType: 'READWRITE', key: base64('pagelog/'), range_end: base64('pagelog0') }
-    await post('role/grant', { name: 'brokers', perm })
-    await post('user/add', { name: 'broker', password: 'word' })
-    await post('user/grant', { user: 'broker', role: 'brokers' })
-    const enable = async () => {
-      await post('enable', {})
-      await logIn()
-    }
-    /** All tokens that were given are void after it. */
-    const forgetTokens = async () => {
-      await post('disable', {})
-      token = ''
-      await enable()
-    }
-    return { enable, forgetTokens }
-  }
-
   test('a user with rights below the root does everything there, and nothing beside it', async () => {
     const etcd = await startEtcd()
-    await (await users(etcd)).enable()
+    await (await etcdUsers(etcd)).enable()
     const { endpoints } = etcd
     const store = await open({ endpoints, user: 'broker', password: 'word' })
     const seen = new Seen(store, '', (await store.range('')).revision + 1)
@@ -85,7 +51,7 @@ describe('users', () => {
 
   test('without a user, or with a wrong password, it says so in one line', async () => {
     const etcd = await startEtcd()
-    await (await users(etcd)).enable()
+    await (await etcdUsers(etcd)).enable()
     const refused = { code: 'PAGELOG_INVALID_SETTING' }
     const nobody = EtcdMetadata.open({ clock, endpoints: etcd.endpoints })
     await expect(nobody).rejects.toMatchObject(refused)
@@ -97,7 +63,7 @@ describe('users', () => {
 
   test('a token that is void is replaced, for calls and for watches', async () => {
     const etcd = await startEtcd()
-    const { enable, forgetTokens } = await users(etcd)
+    const { enable, forgetTokens } = await etcdUsers(etcd)
     await enable()
     const proxy = await CuttingProxy.listen(etcd.endpoints[0]!)
     undo.push(() => proxy.close())

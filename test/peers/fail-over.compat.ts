@@ -8,7 +8,7 @@ import { afterEach, expect, test } from 'vitest'
 import { javaCommand } from '../../bench/peers/java.ts'
 import { Child } from '../../bench/process/children.ts'
 import { FaultCluster, SESSION_MS } from '../faults/cluster/fault-cluster.ts'
-import { consoleConsume } from './kafka-tools.ts'
+import { consoleReader } from './kafka-tools.ts'
 import { kcatReader } from './kcat.ts'
 import { readTopic } from './records.ts'
 
@@ -92,18 +92,24 @@ test('the Java client: its producer and a console consumer go through fail-overs
     },
   })
   children.push(producer)
-  await cluster.until('it writes', () => acknowledged.length > RATE / 2)
+  const read: string[] = []
+  const reader = await consoleReader(bootstrap, TOPIC, (line) => read.push(line))
+  children.push(reader)
+  await cluster.until('it writes and reads', () => Math.min(acknowledged.length, read.length) > RATE / 2)
   await failOver()
-  const before = acknowledged.length
-  await cluster.until('it goes on', () => acknowledged.length > before + RATE / 2)
+  const before = { acknowledged: acknowledged.length, read: read.length }
+  await cluster.until('it writes on', () => acknowledged.length > before.acknowledged + RATE / 2)
+  await cluster.until('it reads on', () => read.length > before.read + RATE / 2)
   await producer.end()
   expect(errors.slice(0, 3)).toEqual([])
   const values = await storedValues()
   expect(new Set(values).size).toBe(values.length)
   // Acknowledgements come in order too; what was under way at its end may be stored or not.
   expect(values.slice(0, acknowledged.length)).toEqual(acknowledged)
-  const read = await consoleConsume(bootstrap, TOPIC, { partition: 0, offset: 'earliest', count: values.length })
-  expect(read.map(({ value }) => value)).toEqual(values)
+  await cluster.until('all is read', () => read.length >= values.length)
+  expect(read).toEqual(values)
+  expect(reader.exit).toBeUndefined()
+  expect(reader.tail).not.toMatch(/\] (ERROR|FATAL) /)
 })
 
 test('librdkafka: its producer and its consumer go through fail-overs', { timeout: 300_000 }, async () => {

@@ -244,5 +244,5 @@ describe('Java perf tools', () => {
 })
 
 test('the tools are those of the pinned version', async () => {
-  expect(await tool(`${TOOLS}.TopicCommand`, ['--version'])).toBe(kafkaVersion)
+  expect(await tool(`${TOOLS}.TopicCommand`, ['--version'])).toBe(kafkaVersion())
 })

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { javaCommand, runKafkaTool } from '../../bench/peers/java.ts'
+import { Child } from '../../bench/process/children.ts'
 import type { PlainRecord } from './records.ts'
 
 const SHORT_LIVED = ['-XX:-UseG1GC', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xmx256M']
@@ -70,6 +71,18 @@ export async function consoleConsume(
     .split('\n')
     .filter((line) => line !== '')
     .map(parseConsumedLine)
+}
+
+/** A console consumer of partition 0 that reads from the first record on until it is ended; told of each value. */
+export async function consoleReader(
+  bootstrap: string,
+  topic: string,
+  onValue: (value: string) => void,
+): Promise<Child> {
+  const args = ['--bootstrap-server', bootstrap, '--topic', topic, '--partition', '0', '--offset', 'earliest']
+  const className = 'org.apache.kafka.tools.consumer.ConsoleConsumer'
+  const java = await javaCommand({ className, args, jvmFlags: SHORT_LIVED })
+  return new Child('ConsoleConsumer', { ...java, onLine: onValue })
 }
 
 /** `CreateTime:1795264291642<tab>Partition:2<tab>Offset:0<tab>h1:v1,h2:v2<tab>key<tab>value` */

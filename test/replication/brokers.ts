@@ -23,25 +23,30 @@ export type ReplicaOf = NonNullable<ReturnType<Broker['partitions']['find']>>
 export interface ClusterOptions {
   readonly brokers?: number
   readonly settings?: Partial<BrokerSettings>
+  /** `broker.rack` of the brokers 1, 2, …; none when left out. */
+  readonly racks?: readonly string[]
 }
 
 export class TestCluster {
   readonly store: EmbeddedMetadata
   readonly logger = new Lines()
   readonly #settings: Partial<BrokerSettings>
+  readonly #racks: readonly string[] | undefined
   readonly #disks = new Map<number, MemoryDisk>()
   readonly #brokers = new Map<number, Broker>()
   readonly #clients = new Map<number, RawClient>()
 
-  private constructor(store: EmbeddedMetadata, settings: Partial<BrokerSettings>) {
+  private constructor(store: EmbeddedMetadata, { settings = {}, racks }: ClusterOptions) {
     this.store = store
     this.#settings = settings
+    this.#racks = racks
   }
 
-  static async start({ brokers = 3, settings = {} }: ClusterOptions = {}): Promise<TestCluster> {
+  static async start(options: ClusterOptions = {}): Promise<TestCluster> {
+    const { brokers = 3 } = options
     const env = nodeEnv()
     const store = await EmbeddedMetadata.open({ ...env, disk: memoryDisk(), path: '/metadata.journal' })
-    const cluster = new TestCluster(store, settings)
+    const cluster = new TestCluster(store, options)
     for (let id = 1; id <= brokers; id++) await cluster.startBroker(id)
     await until(() => [...cluster.#brokers.values()].length === brokers)
     return cluster
@@ -64,6 +69,7 @@ export class TestCluster {
         autoLeaderRebalanceEnable: false,
         controlledShutdownEnable: false,
         replicaFetchBackoffMs: 50,
+        ...(this.#racks ? { brokerRack: this.#racks[id - 1]! } : {}),
         ...this.#settings,
       },
     })

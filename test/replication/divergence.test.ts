@@ -40,6 +40,7 @@ function partitionOf(nodeId: number, log: Log): Partition {
     logger: silentLogger,
     isrStore: { change: () => Promise.reject(new Error('not asked')) },
     replicaLagTimeMaxMs: 30_000,
+    replicaLagMaxBytes: 0,
     rules: soundRules,
     broker: (id: number) => ({ epoch: 100 + id, modRevision: 100 + id }),
     ownEpoch: () => 100 + nodeId,

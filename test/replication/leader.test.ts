@@ -62,6 +62,7 @@ async function lead(isr: readonly number[], minInsyncReplicas = 1, replicas = [1
     logger: silentLogger,
     isrStore: store,
     replicaLagTimeMaxMs: LAG_MS,
+    replicaLagMaxBytes: 0,
     rules: soundRules,
     broker: (id: number) => {
       const epoch = epochs.get(id)
@@ -85,7 +86,7 @@ const settle = async (): Promise<void> => {
 }
 const waiting = (endOffset: number): number[] => {
   const codes: number[] = []
-  partition.awaitReplication({ endOffset, settled: (code) => codes.push(code) }, partition.leaderEpoch)
+  partition.awaitReplication({ end: endOffset, settled: (code) => codes.push(code) }, partition.leaderEpoch)
   return codes
 }
 
@@ -475,7 +476,7 @@ describe('leadership that ends', () => {
     await partition.become({ ...store.state, isr: [1], leaderEpoch: 3, partitionEpoch: 3 })
     expect(partition.highWatermark).toBe(1)
     const codes: number[] = []
-    partition.awaitReplication({ endOffset: 1, settled: (code) => codes.push(code) }, 1)
+    partition.awaitReplication({ end: 1, settled: (code) => codes.push(code) }, 1)
     expect(codes).toEqual([ErrorCode.NOT_LEADER_OR_FOLLOWER])
   })
 

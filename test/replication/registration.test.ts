@@ -158,8 +158,26 @@ describe('leaving', () => {
     const [first] = [await cluster.add(1), await cluster.add(2)]
     await cluster.topic('events', [[1, 2]])
     await first!.image.reached(cluster.image.revision)
-    expect(await leaveCluster({ ...first!, logger: silentLogger, nodeId: 1 })).toBe(true)
+    const leaving = leaveCluster({ ...first!, logger: silentLogger, nodeId: 1 })
+    await cluster.until(() => first!.image.partition('id-of-events', 0)?.leader === 2)
+    await cluster.pass(1000)
+    expect(await leaving).toBe(true)
     expect(cluster.partition('events')).toMatchObject({ leader: 2, isr: [2] })
+  })
+
+  test('goes on for a moment when others lead, for clients and leaders that have not heard of it', async () => {
+    const [first] = [await cluster.add(1), await cluster.add(2)]
+    await cluster.topic('events', [[1, 2]])
+    await first!.image.reached(cluster.image.revision)
+    let left = false
+    const leaving = leaveCluster({ ...first!, logger: silentLogger, nodeId: 1 }).then(() => {
+      left = true
+    })
+    await cluster.until(() => first!.image.partition('id-of-events', 0)?.leader === 2)
+    await cluster.pass(50)
+    expect(left).toBe(false)
+    await cluster.pass(50)
+    await leaving
   })
 
   test('does not wait when nobody else is there', async () => {

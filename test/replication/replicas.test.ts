@@ -333,7 +333,7 @@ describe('a broker', () => {
   test('whose log directory failed leads and acknowledges nothing from that turn on', async () => {
     const codes: number[] = []
     await find('events')!.append(batchOf(['a']))
-    find('events')!.awaitReplication({ endOffset: 1, settled: (code) => codes.push(code) }, 0)
+    find('events')!.awaitReplication({ end: 1, settled: (code) => codes.push(code) }, 0)
     directory.get('own', 0)!.fail(new Error('the device'))
     expect(codes).toEqual([ErrorCode.KAFKA_STORAGE_ERROR])
     for (const name of ['events', 'own']) {

@@ -1,7 +1,9 @@
 /** One seed from the start of a cluster to the verdict over it. */
+import { hasCode } from '../../src/base/index.ts'
 import type { ReplicationRules } from '../../src/replication/index.ts'
 import { SECOND, SimulatedCluster } from './cluster.ts'
 import { Nemesis } from './nemesis.ts'
+import { RecreatedTopic } from './recreated-topic.ts'
 
 const FAULTS = 12
 const LINES_MAX = 20_000
@@ -66,9 +68,24 @@ async function live(cluster: SimulatedCluster, nemesis: Nemesis, faults: number)
       .map(({ verdict, partition, text }) => `${verdict} in ${partition}: ${text}`)
     throw new Error(`${violations.length} violations:\n${shown.join('\n')}`)
   }
+  const failures = load.failures.filter(({ who, error }) => !isAllowed(who, error))
+  if (failures.length > 0) {
+    const shown = failures.slice(0, SHOWN_VIOLATIONS).map(({ who, error }) => `${who}: ${String(error)}`)
+    throw new Error(`${failures.length} errors that clients were told:\n${shown.join('\n')}`)
+  }
   const outcome = { trace: `${scheduler.trace.events} ${scheduler.trace.hash}`, acknowledged: history.acknowledged }
   await cluster.close()
   return outcome
+}
+
+/**
+ * Nobody is told of an error, but those who send to a topic that is deleted under them, with little patience: what they
+ * tried last when it ended, or that they were closed. Nothing that ends a producer for good.
+ */
+function isAllowed(who: string, error: unknown): boolean {
+  if (!RecreatedTopic.isProducer(who)) return false
+  if (hasCode(error, 'PAGELOG_TIMED_OUT') || hasCode(error, 'PAGELOG_CLOSED')) return true
+  return hasCode(error, 'PAGELOG_BROKER') && error.retriable
 }
 
 /** Every fourth cluster lets a leader acknowledge alone. */

@@ -20,6 +20,8 @@ export const TOPIC = 'topic'
 export const SECOND = 1000
 const LOGS = '/logs'
 const SEND_EVERY_MS = 250
+/** When all is well again nobody takes longer to read what is there. */
+const SEEN_MS = 60 * SECOND
 /** How long after it lost some others may not have heard that records are missing. */
 const SUSPECT_MS = 30 * SECOND
 
@@ -266,11 +268,16 @@ export class SimulatedCluster {
     return [...lines, `${this.load.open} sends open`].join('\n')
   }
 
-  /** What is wrong when all has converged; reads everything once more. */
+  /** What is wrong when all has converged: those who read all the time come to the end, and all is read once more. */
   async verdict(): Promise<Violation[]> {
     const { scheduler, load, history } = this
     const violations: Violation[] = []
     const all = this.#all()
+    const ends = new Map(
+      all.map(({ told, index, replicas }) => [`${told}-${index}`, replicas[0]!.partition.highWatermark]),
+    )
+    await scheduler.runUntil(() => load.behind(ends).length === 0, SEEN_MS)
+    violations.push(...load.behind(ends))
     for (const { topic, index, told, replicas } of all) {
       const { logEndOffset } = replicas[0]!.partition.log
       const reading = load.readUntil('final', topic, index, (nextOffset) => nextOffset >= logEndOffset, told)

@@ -20,6 +20,10 @@ export type Verdict =
   | 'skipped'
   /** Replicas whose bytes below the high watermark differ. */
   | 'diverged'
+  /** A consumer that does not come to the end when all is well again. */
+  | 'stuck'
+  /** What the metadata say of a partition goes back, or contradicts itself. */
+  | 'unlawful state'
 
 export interface Violation {
   readonly verdict: Verdict

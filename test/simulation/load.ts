@@ -12,7 +12,7 @@ import {
   type ProducerOptions,
 } from '../../src/client/index.ts'
 import type { Env } from '../../src/env/index.ts'
-import type { History } from './history.ts'
+import type { History, Violation } from './history.ts'
 
 export interface LoadOptions {
   readonly env: Env
@@ -28,6 +28,20 @@ interface Target {
   readonly told: string
 }
 
+/** A consumer that reads for as long as the load goes on. */
+interface Reader {
+  readonly name: string
+  /** As the history calls it. */
+  readonly partition: string
+  nextOffset: number
+}
+
+interface Failure {
+  /** The producer or consumer, by its name. */
+  readonly who: string
+  readonly error: unknown
+}
+
 const decoder = new TextDecoder()
 /** Values sent at once. */
 const BURST_MAX = 4
@@ -37,17 +51,22 @@ export class Load {
   readonly #producers: Producer[] = []
   readonly #consumers: Consumer[] = []
   readonly #stops: (() => void)[] = []
+  readonly #readers: Reader[] = []
   #values = 0
   #isStopped = false
   /** Sends that were neither acknowledged nor given up. */
   open = 0
-  /** What became of those that were given up. */
-  readonly errors: unknown[] = []
+  /** What became of those that were given up, and of consumers that have ended. */
+  readonly failures: Failure[] = []
   /** Records read by all consumers. */
   records = 0
 
   constructor(options: LoadOptions) {
     this.#options = options
+  }
+
+  get errors(): unknown[] {
+    return this.failures.map(({ error }) => error)
   }
 
   /**
@@ -83,9 +102,24 @@ export class Load {
 
   /** Reads a partition from its beginning, for as long as the load goes on. */
   consume(name: string, topic: string, partition: number, options: Partial<ConsumerOptions> = {}): void {
-    void this.#read(name, { topic, partition, told: topic }, { ...options }, () => false).catch((error: unknown) =>
-      this.errors.push(error),
+    const reader: Reader = { name, partition: `${topic}-${partition}`, nextOffset: 0 }
+    this.#readers.push(reader)
+    const goesOn = (nextOffset: number): boolean => {
+      reader.nextOffset = nextOffset
+      return false
+    }
+    void this.#read(name, { topic, partition, told: topic }, options, goesOn).catch((error: unknown) =>
+      this.failures.push({ who: name, error }),
     )
+  }
+
+  /** Consumers that have not read all before these ends, by partition; none is what there should be some time after. */
+  behind(ends: ReadonlyMap<string, number>): Violation[] {
+    const stuck = this.#readers.filter(({ partition, nextOffset }) => nextOffset < (ends.get(partition) ?? 0))
+    return stuck.map(({ name, partition, nextOffset }) => {
+      const text = `${name} stands at offset ${nextOffset}, the end is ${ends.get(partition)}`
+      return { verdict: 'stuck', partition, text }
+    })
   }
 
   /** Reads a partition from its beginning until `isDone` of the next offset, then resolves. */
@@ -125,7 +159,7 @@ export class Load {
       // Whatever the error says, an earlier try may have arrived.
       (error: unknown) => {
         this.open--
-        this.errors.push(error)
+        this.failures.push({ who: name, error })
       },
     )
   }

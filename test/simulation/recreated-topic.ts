@@ -28,6 +28,10 @@ export class RecreatedTopic {
     this.#metadata = metadata
   }
 
+  static isProducer(name: string): boolean {
+    return /^r\d+$/.test(name)
+  }
+
   /** Its name in the history. */
   get told(): string {
     return `${RECREATED}.${this.#lives}`

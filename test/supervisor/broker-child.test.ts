@@ -18,7 +18,7 @@ beforeEach(() => {
     processes,
     command: () => ['pagelog', 'broker'],
     logFile: '/log',
-    started: () => Promise.resolve(),
+    started: () => {},
     died: ({ pid }, how, retryMs) => deaths.push({ pid, how, retryMs }),
     failed: (error) => failures.push(error),
   })

@@ -1,16 +1,20 @@
 /** The supervisor with its real store and socket, and brokers that are no processes but register like them. */
-import { cp, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, mkdtemp, open, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { silentLogger } from '../../src/base/index.ts'
 import { nodeEnv, type ProcessMark } from '../../src/env/index.ts'
-import { lyingDisk } from '../../src/env/simulated/index.ts'
+import { lyingDisk, VirtualClock } from '../../src/env/simulated/index.ts'
 import { connectMetadata, type EtcdMetadata } from '../../src/metadata/index.ts'
 import {
+  BROKER_LOG_BYTES_MAX,
+  boundLog,
+  brokerLogFile,
   type ClusterEvent,
   ClusterSupervisor,
   clusterStatus,
+  lastLineOf,
   readClusterState,
   type SupervisorOptions,
 } from '../../src/supervisor/index.ts'
@@ -241,6 +245,136 @@ describe('a broker that dies', () => {
     expect(events.find(({ event }) => event === 'died')).toMatchObject({ broker: id, how: 'signal SIGKILL' })
     await register(processes.started[3]!)
     await until(() => told('up').length === 4)
+  })
+})
+
+describe('on a full disk', () => {
+  const RESTART_MS = 200
+  const ANOTHER_TRY_MS = 30_000
+
+  test('a broker that dies is started once, its start is not undone, and all is written down when there is room', async () => {
+    const machine = lyingDisk({ seed: 1 })
+    const clock = new VirtualClock()
+    await start({ env: { disk: machine.disk, clock }, directory: '/cluster', brokers: 2 })
+    const stateOf = async () => (await readClusterState(machine.disk, '/cluster'))!
+    await until(async () => (await stateOf()).brokers.every(({ process, port }) => process && port > 0))
+    const before = await stateOf()
+    const refused = machine.inject({ operation: 'write', path: 'cluster.json', error: 'ENOSPC', times: Infinity })
+    machine.capacityBytes = machine.usedBytes
+    processes.onStart = () => {}
+    processes.started[0]!.end('signal SIGKILL')
+    await until(() => told('died').length === 1)
+    clock.advance(RESTART_MS)
+    await until(() => refused.hits > 0)
+    for (let turn = 0; turn < 20; turn++) {
+      clock.advance(ANOTHER_TRY_MS / 10)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(processes.started).toHaveLength(3)
+    expect(processes.alive).toHaveLength(2)
+    expect(await stateOf()).toEqual(before)
+    machine.capacityBytes = 2 ** 30
+    refused.remove()
+    await register(processes.started[2]!)
+    await until(async () => {
+      clock.advance(1000)
+      const pids = (await stateOf()).brokers.map(({ process }) => process?.pid)
+      return processes.alive.every(({ mark }) => pids.includes(mark.pid))
+    })
+    await until(() => told('up').length === 3)
+  })
+
+  test('a new cluster is refused', async () => {
+    const machine = lyingDisk({ seed: 1 })
+    machine.inject({ operation: 'write', path: 'cluster.json', error: 'ENOSPC' })
+    const options = { env: { ...env, disk: machine.disk }, directory: '/cluster' }
+    await expect(start(options)).rejects.toMatchObject({ code: 'PAGELOG_DISK_FULL' })
+    expect(processes.started).toEqual([])
+    await start(options)
+  })
+
+  test('the supervisor stops its brokers and itself', async () => {
+    const machine = lyingDisk({ seed: 1 })
+    const supervisor = await start({ env: { ...env, disk: machine.disk }, directory: '/cluster', brokers: 2 })
+    machine.inject({ operation: 'write', path: 'cluster.json', error: 'ENOSPC', times: Infinity })
+    await supervisor.stop()
+    expect(processes.alive).toEqual([])
+  })
+})
+
+test('a process that dies takes no registration of another one with it', async () => {
+  await start({ brokers: 1 })
+  const [process] = processes.started
+  const other: FakeProcess = { ...process!, mark: { pid: 4711, startTicks: 7 } }
+  await register(other)
+  // The next one does not register: that would replace the other's.
+  processes.onStart = () => {}
+  process!.end('signal SIGKILL')
+  await until(() => processes.started.length === 2 && told('died').length === 1)
+  const { pair } = await stores[0]!.get('brokers/1')
+  expect(JSON.parse(pair!.value)).toMatchObject({ pid: 4711 })
+})
+
+describe('the log of a broker', () => {
+  test('is cut when it is too large, and what was in it is kept once; its last line is told', {
+    timeout: 60_000,
+  }, async () => {
+    const clock = new VirtualClock()
+    await start({ env: { ...env, clock }, brokers: 1 })
+    const path = brokerLogFile(directory, 1)
+    const child = await open(path, 'a')
+    try {
+      for (const round of ['first', 'second']) {
+        await truncate(path, BROKER_LOG_BYTES_MAX)
+        await child.write(`\nthe end of the ${round}\n`)
+        clock.advance(60_000)
+        await until(async () => (await stat(path)).size === 0)
+        const kept = await lastLineOf(env.disk, `${path}.1`)
+        expect(kept).toBe(`the end of the ${round}`)
+        expect((await stat(`${path}.1`)).size).toBe(BROKER_LOG_BYTES_MAX)
+      }
+      await child.write('what came after\n')
+      expect(await readFile(path, 'utf8')).toBe('what came after\n')
+      clock.advance(60_000)
+      processes.started[0]!.end('status 1')
+      await until(() => told('died').length === 1)
+      expect(events.at(-1)).toMatchObject({ lastLine: 'what came after' })
+    } finally {
+      await child.close()
+    }
+  })
+
+  test('that is larger than a file can be read whole ends nobody', async () => {
+    await start({ brokers: 1 })
+    const path = brokerLogFile(directory, 1)
+    await writeFile(path, '')
+    await truncate(path, 2 ** 31 + 10)
+    await appendFile(path, '\nit was too much\n')
+    processes.started[0]!.end('status 1')
+    await until(() => told('died').length === 1)
+    expect(events.find(({ event }) => event === 'died')).toMatchObject({ lastLine: 'it was too much' })
+  })
+
+  test('that cannot be read or cut does not matter', async () => {
+    const clock = new VirtualClock()
+    await start({ env: { ...env, clock }, brokers: 1 })
+    await mkdir(brokerLogFile(directory, 1))
+    clock.advance(60_000)
+    processes.started[0]!.end('status 1')
+    await until(() => told('died').length === 1)
+    clock.advance(200)
+    await until(() => told('up').length === 2)
+  })
+
+  test('is cut on a full disk, where nothing of it can be kept', async () => {
+    const machine = lyingDisk({ seed: 1 })
+    const log = await machine.disk.open('/broker-1.log', 'write')
+    await log.write([new Uint8Array(BROKER_LOG_BYTES_MAX + 1)], 0)
+    await log.close()
+    machine.capacityBytes = machine.usedBytes + 4096
+    await boundLog(machine.disk, '/broker-1.log')
+    expect((await machine.disk.status('/broker-1.log'))!.size).toBe(0)
+    expect(await machine.disk.list('/')).toEqual(['broker-1.log'])
   })
 })
 

@@ -31,6 +31,8 @@ interface NodeRdkafka {
 /** Its own bounds on records would end batches of small values before their size does. */
 const QUEUED_RECORDS_MAX = 1_000_000
 const BATCH_RECORDS_MAX = 100_000
+/** In one go, before events have their turn. */
+const SENT_MAX = 4096
 const FLUSH_MS_MAX = 60_000
 const POLL_MS = 5
 /** Records a call of `consume` takes at most, and how long it waits for them. */
@@ -77,7 +79,7 @@ class RdkafkaProducer implements PeerProducer {
   }
 
   get room(): number {
-    return Math.max(0, this.#queuedMax - this.#queued)
+    return Math.max(0, Math.min(SENT_MAX, this.#queuedMax - this.#queued))
   }
 
   ready(): Promise<void> {

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url'
 import type { ConsumerSpec, ProducerSpec } from '../protocol.ts'
 
 export interface PeerProducer {
-  /** How many records it takes now. */
+  /** How many records it takes now, in one `send`; the clock is looked at after each. */
   readonly room: number
   /** Resolves when it has room again. */
   ready(): Promise<void>

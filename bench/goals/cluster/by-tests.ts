@@ -7,6 +7,7 @@ const BAD_STATE = [
   'test/broker/membership.test.ts',
   'test/metadata/embedded.test.ts',
   'test/metadata/etcd-version.test.ts',
+  'test/supervisor/bad-start.crash.ts',
   'test/supervisor/cluster-supervisor.test.ts',
   'test/supervisor/real-cluster.crash.ts',
 ]

@@ -57,6 +57,7 @@ async function measure(context: GoalContext, id: string, hidesDeaths: boolean): 
         goal: `≤ session ${SESSION_MS} + ${allowed} ms`,
         how:
           `${unavailable.length} partitions led by brokers killed in ${kills} kills, acks=all, min.insync.replicas=2, ` +
+          "metadata in the supervisor's own store (not etcd), " +
           `${hidesDeaths ? 'found by the session alone' : 'the supervisor sees it'}; longest ${formatMs(Math.max(...unavailable))}; ` +
           `${errors.length} errors${errors.length === 0 ? '' : `: ${errors[0]}`}`,
       })

@@ -3,6 +3,8 @@
  * Every partition is checked and appended on its own and has its own error; the answer leaves when the last append has
  * settled. With acks=all that is when the in-sync replicas have it (delayed-produce.ts), on one replica at once, as with
  * acks=1. acks=0 has no answer, and an error closes the connection. Who does not lead says who does (KIP-951).
+ * acks=1 and acks=0 wait where the followers in sync are too far behind (`pagelog.replica.lag.max.bytes`), which then stops
+ * the reading of their connection, and succeed all the same: at half of the request's time, before its client gives it up.
  * A request that names a transactional id is answered as Kafka does while no transaction coordinator can be reached.
  * Topics by name up to version 12, by id from 13 on.
  *
@@ -226,20 +228,38 @@ class ProduceCall {
     if (result.duplicate) this.#broker.counters.produceBatchesDuplicate++
     this.#oneWritten()
     const isCommitted = result.lastOffset < partition.highWatermark && partition.leaderEpoch === epoch
-    if (this.#request.body.acks === -1 && !isCommitted) this.#awaitReplication(partition, epoch, result, answer)
-    else this.#oneSettled()
+    if (this.#request.body.acks === -1) {
+      if (isCommitted) this.#oneSettled()
+      else this.#awaitReplication(partition, epoch, result, answer)
+      return
+    }
+    const place = partition.placeTooFarAhead
+    if (place === undefined) this.#oneSettled()
+    else this.#awaitFollowers(partition, epoch, place, answer)
+  }
+
+  #awaitFollowers(partition: Partition, epoch: number, place: number, answer: PartitionAnswer): void {
+    const timeoutMs = this.#request.body.timeoutMs / 2
+    this.#replicating ??= new DelayedProduce(this.#broker.clock, timeoutMs, ErrorCode.NONE)
+    this.#replicating.waitForFollowers(partition, epoch, place, (errorCode) => {
+      if (errorCode !== ErrorCode.NONE) this.#refuseAppended(answer, partition, errorCode)
+      this.#oneSettled()
+    })
   }
 
   #awaitReplication(partition: Partition, epoch: number, result: AppendResult, answer: PartitionAnswer): void {
-    this.#replicating ??= new DelayedProduce(this.#broker.clock, this.#request.body.timeoutMs)
+    const { timeoutMs } = this.#request.body
+    this.#replicating ??= new DelayedProduce(this.#broker.clock, timeoutMs, ErrorCode.REQUEST_TIMED_OUT)
     this.#replicating.wait(partition, epoch, result.lastOffset + 1, (errorCode) => {
-      // It is written, so nobody may take it for refused: an answer without an offset says that nothing is known.
-      if (errorCode !== ErrorCode.NONE) {
-        answer.baseOffset = -1
-        this.#refuse(answer, partition, { errorCode, message: null })
-      }
+      if (errorCode !== ErrorCode.NONE) this.#refuseAppended(answer, partition, errorCode)
       this.#oneSettled()
     })
+  }
+
+  /** It is written, so nobody may take it for refused: an answer without an offset says that nothing is known. */
+  #refuseAppended(answer: PartitionAnswer, partition: Partition, errorCode: number): void {
+    answer.baseOffset = -1
+    this.#refuse(answer, partition, { errorCode, message: null })
   }
 
   #appendFailed(partition: Partition, error: unknown, answer: PartitionAnswer): void {

@@ -34,6 +34,7 @@ const noAborted: readonly never[] = []
 
 export const fetch = handler({
   api: Fetch,
+  tellsOfWork: true,
   handle(request, session, broker) {
     const reader = readerOf(request.body)
     const { isFollower, replicaId, brokerEpoch } = reader
@@ -291,6 +292,8 @@ class FetchCall {
     }
     broker.counters.fetchResponses++
     broker.counters.fetchBytes += bytes
+    // One that waited in vain is no work: followers and consumers ask so all the time.
+    if (bytes > 0) broker.sampler?.busy()
     const { nodeEndpoints } = hints
     const answer = { sessionId: fetchSession?.id ?? 0, responses }
     return nodeEndpoints.length === 0 ? answer : { ...answer, nodeEndpoints }

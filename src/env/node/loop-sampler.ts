@@ -12,7 +12,8 @@
  * only: its thread id is the process id. Two hundred wake-ups and small reads a second cost an idle process about 2 % of
  * a core (measured on a virtual machine). One that backs off therefore looks every 100 ms after a second without work,
  * and again every 5 ms from the moment `busy` tells of some, so that what follows is seen; quiet time then counts for
- * less among the turns. A turn that nobody tells of may pass unseen between two of the rare looks.
+ * less among the turns. A turn that nobody tells of may pass unseen between two of the rare looks. What a quiet process
+ * does at times (a heartbeat, a look at its logs) is no work: it would have it look often for a second, which costs more.
  */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
@@ -23,6 +24,8 @@ const IDLE_PERIOD_MS = 100
 const QUIET_TURNS = 200
 /** Less CPU time than this between two looks is no work: the looks themselves take some. */
 const QUIET_CPU_MS = 1
+/** The same share of the time, between two of the rare looks. */
+const IDLE_QUIET_CPU_MS = (QUIET_CPU_MS * IDLE_PERIOD_MS) / PERIOD_MS
 
 /** Milliseconds over all turns seen. */
 export interface Distribution {
@@ -121,7 +124,7 @@ class TimerSampler implements LoopSampler {
     const { cpuMs, waitedMs } = this.#readSchedule()
     this.#delay.add(Math.max(0, lateMs - waitedMs))
     this.#cpu.add(cpuMs / Math.max(1, this.#countTurns()))
-    if (cpuMs >= QUIET_CPU_MS) this.busy()
+    if (cpuMs >= (this.idle ? IDLE_QUIET_CPU_MS : QUIET_CPU_MS)) this.busy()
     else if (++this.#quietTurns >= this.#quietTurnsMax && !this.idle) this.#look(IDLE_PERIOD_MS)
   }
 

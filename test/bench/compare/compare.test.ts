@@ -7,6 +7,7 @@ import { compareCommand } from '../../../bench/compare/command.ts'
 import { compare } from '../../../bench/compare/compare.ts'
 import { isBeyond, noiseBand } from '../../../bench/compare/noise.ts'
 import { parseRules } from '../../../bench/compare/rules.ts'
+import type { LinkedinResult } from '../../../bench/linkedin/result.ts'
 import { UsageError } from '../../../bench/options.ts'
 import { loadResult } from '../sample-load.ts'
 import { result } from '../sample-result.ts'
@@ -104,6 +105,32 @@ describe('two results', () => {
     const { lines } = compare(result, result)
     expect(lines.length).toBeGreaterThan(0)
     expect(lines[0]!.what).toContain(' · ')
+  })
+})
+
+describe('the tests of 2014', () => {
+  const of = (batchBytes: number, network?: string) => ({
+    ...result,
+    settings: { ...result.settings, batchBytes, ...(network === undefined ? {} : { network }) },
+  })
+  const whole = (...results: LinkedinResult['results']): LinkedinResult => {
+    const { version, startedAt, finishedAt, complete, orientation, command, commit, machine } = result
+    const facts = { version, startedAt, finishedAt, complete, orientation, command, commit, machine }
+    const own = { quick: false, tests: [], missing: [], hardware2014: '', results }
+    return { kind: 'linkedin-2014', schemaVersion: 1, ...facts, ...own }
+  }
+
+  test('are compared by test, broker and settings', () => {
+    const { lines, missing, notes } = compare(whole(of(8196), of(65_536)), whole(of(65_536)))
+    expect(lines.length).toBeGreaterThan(0)
+    expect(lines.every(({ what, change }) => what.includes('batch 65536') && change === 0)).toBe(true)
+    expect(missing.every((line) => line.includes('batch 8196') && line.endsWith('not in the second'))).toBe(true)
+    expect(notes).toContain('different settings')
+  })
+
+  test('other links are other settings', () => {
+    expect(compare(of(1, 'loopback'), of(1, '1gbit')).notes).toContain('different settings')
+    expect(compare(of(1, '1gbit'), of(1, '1gbit')).notes).not.toContain('different settings')
   })
 })
 

@@ -1,12 +1,21 @@
 /** The tests of 2014: which runs they take, and how ours stand beside what was published. Nothing is measured here. */
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { BenchOptions } from '../../../bench/bench.ts'
 import { published } from '../../../bench/linkedin/published.ts'
-import { type LinkedinOptions, runLinkedin, stepsOf } from '../../../bench/linkedin/run.ts'
-import { formatLinkedin, linkedinCsv, linkedinRows, renderLinkedin } from '../../../bench/linkedin/table.ts'
+import type { LinkedinResult } from '../../../bench/linkedin/result.ts'
+import { type LinkedinOptions, mergeLinkedin, runLinkedin, stepsOf } from '../../../bench/linkedin/run.ts'
+import {
+  formatLinkedin,
+  linkedinCsv,
+  linkedinDrawings,
+  linkedinNotes,
+  linkedinRows,
+  renderLinkedin,
+} from '../../../bench/linkedin/table.ts'
 import { Progress } from '../../../bench/measure/progress.ts'
 import { toMarkdown } from '../../../bench/report/text-files.ts'
 import type { BenchResult } from '../../../bench/result.ts'
+import { workloads } from '../../../bench/workloads.ts'
 import { result as sample, sampleRun } from '../sample-result.ts'
 import { schemaErrors } from '../suite-schema.ts'
 
@@ -33,6 +42,9 @@ async function run(options: Partial<LinkedinOptions> = {}) {
   return { result, asked }
 }
 
+// Charts take a while to load, on a busy machine longer than a test may.
+beforeAll(() => import('../../../bench/report/charts.ts'), 120_000)
+
 describe('steps', () => {
   test('the ten tests of 2014 are all there, each with what was published of it', () => {
     expect(all).toHaveLength(10)
@@ -54,6 +66,25 @@ describe('steps', () => {
       10, 100, 1000, 10_000, 100_000, 10, 100, 1000, 10_000, 100_000,
     ])
     expect(stepsOf(['message-size'], 'quick')).toHaveLength(5)
+  })
+
+  test('one column, as many runs as asked', async () => {
+    const { asked, result } = await run({ tests: ['single-producer'], columns: ['2014'], runs: 2 })
+    expect(asked.map(({ settings }) => [settings.batchBytes, settings.runs])).toEqual([[8196, 2]])
+    expect(linkedinRows(result)[1]?.at(-1)).toBe('not measured')
+    expect(stepsOf(all, 'full', ['today']).every(({ column }) => column.name === 'today')).toBe(true)
+  })
+
+  test('sizes of records: a gigabyte a run at most, and ten million', async () => {
+    const { asked } = await run({ tests: ['message-size'], mode: 'full', columns: ['today'] })
+    expect(asked.map(({ settings }) => settings.records)).toEqual([1e7, 1e7, 1e6, 1e5, 1e4])
+  })
+
+  test('what consumers find stored fits the page cache: of 50 million records no more than these', () => {
+    const settings = { ...sample.settings, against: 'kafka', runs: 3 }
+    const stored = (records: number) => workloads['single-consumer'].storedRecords({ ...settings, records })
+    expect([1e6, 1e7, 2e7, 5e7].map(stored)).toEqual([4e6, 4e7, 4e7, 5e7])
+    expect(workloads['three-consumers'].storedRecords({ ...settings, records: 5e7, against: null })).toBe(5e7)
   })
 
   test('the full size is that of 2014', async () => {
@@ -83,7 +114,8 @@ describe('how much is stored', () => {
 
 describe('results', () => {
   test('a quick run takes test by test, so that it can end between any two', async () => {
-    const { asked } = await run({ tests: ['single-producer', 'single-consumer', 'end-to-end'] })
+    const tests = ['single-producer', 'throughput-vs-stored', 'single-consumer', 'end-to-end']
+    const { asked } = await run({ tests })
     const steps = asked.map(({ settings }) => [settings.tests.join(), settings.batchBytes])
     expect(steps).toEqual([
       ['single-producer', 8196],
@@ -92,6 +124,9 @@ describe('results', () => {
       ['single-consumer', 65_536],
       ['end-to-end-3x', 8196],
       ['end-to-end-3x', 65_536],
+      // It takes longest, so it is what may be left out.
+      ['throughput-vs-stored', 8196],
+      ['throughput-vs-stored', 65_536],
     ])
   })
 
@@ -134,6 +169,93 @@ describe('results', () => {
     const html = await renderLinkedin(result)
     expect(html).toContain('<svg')
     expect(html).not.toMatch(/NaN|undefined|<script/)
+  })
+
+  test('after each step but the last there is a result so far', async () => {
+    const parts: LinkedinResult[] = []
+    await run({ tests: ['single-producer', 'end-to-end'], mode: 'normal', onStep: (part) => parts.push(part) })
+    expect(parts.map(({ results, complete }) => [results.length, complete])).toEqual([
+      [1, false],
+      [2, false],
+      [3, false],
+    ])
+    for (const part of parts) expect(schemaErrors(part)).toEqual([])
+  })
+
+  test('what stands behind the rates is told: followers, limits, failures, where, which versions', async () => {
+    const replication = { lagBytes: 5000, lagRecords: 45, equalAfterMs: 12 }
+    const { result } = await run({
+      tests: ['single-producer-3x-sync'],
+      columns: ['today'],
+      run: async (given) => {
+        const whole = measured(given)
+        const results = whole.results.map((one) => {
+          return { ...one, runs: [{ ...sampleRun(1e6, 1), replication }], bottleneck: 'producer (a thread)' }
+        })
+        const failures = [{ test: 'single-producer' as const, target: 'kafka', error: 'gone\nand more' }]
+        const settings = { ...whole.settings, network: '1gbit' }
+        return { ...whole, results, failures, settings, versions: { 'Apache Kafka': '4.1.1' } }
+      },
+    })
+    expect(schemaErrors(result)).toEqual([])
+    const notes = linkedinNotes(result).join('\n')
+    expect(notes).toMatch(/3x-sync · pagelog: followers 45 records behind at the end, equal after 12.0 ms$/m)
+    expect(notes).toMatch(/the limit was the producer \(a thread\)$/m)
+    expect(notes).toMatch(/FAILED single-producer · kafka: gone$/m)
+    expect(notes).toContain('Apache Kafka 4.1.1; ')
+    expect(notes).toContain('namespace of its own, links of 1gbit')
+    expect(linkedinRows(result)[1]?.at(-1)).not.toContain('Kafka')
+  })
+
+  test('the ratio to Kafka stands beside the rate, of latencies the p50’s', async () => {
+    const { result } = await run({
+      tests: ['single-producer', 'end-to-end'],
+      columns: ['today'],
+      run: async (given) => {
+        const whole = measured(given)
+        const test = given.settings.tests[0]!
+        const ratio = (measure: 'recordsPerSecond' | 'latencyP50' | 'latencyP99', value: number) => {
+          return { test, measure, target: 'pagelog', against: 'kafka', ratio: value, low: value, high: value }
+        }
+        return { ...whole, ratios: [ratio('latencyP99', 9), ratio('latencyP50', 0.25), ratio('recordsPerSecond', 6.5)] }
+      },
+    })
+    const [, producer, latency] = linkedinRows(result)
+    expect(producer?.at(-1)).toMatch(/\(6.50 × Kafka\)$/)
+    expect(latency?.at(-1)).toMatch(/\(p50 0.25 × Kafka\)$/)
+    expect(schemaErrors(result)).toEqual([])
+  })
+
+  test('sizes and latencies have charts, and the bars are files of their own, light and dark', async () => {
+    const { result } = await run({ mode: 'normal' })
+    const html = await renderLinkedin(result)
+    for (const label of ['Records a second by the size', 'MiB a second by the size', 'Latency from end to end']) {
+      expect(html).toContain(`aria-label="${label}`)
+    }
+    const drawn = await linkedinDrawings(result)
+    expect(Object.keys(drawn)).toEqual(['chart.svg', 'chart-dark.svg'])
+    for (const svg of Object.values(drawn)) expect(svg).toMatch(/^<svg[^>]* xmlns="http:\/\/www.w3.org\/2000\/svg"/)
+  })
+
+  test('pieces of a long run become one; what does not belong together is refused', async () => {
+    const [a, b, c] = await Promise.all([
+      run({ tests: ['single-producer'], columns: ['2014'], mode: 'full' }),
+      run({ tests: ['single-producer'], columns: ['today'], mode: 'full' }),
+      run({ tests: ['end-to-end'], mode: 'full' }),
+    ])
+    const whole = mergeLinkedin([c!.result, a!.result, b!.result], 'merged')
+    expect(schemaErrors(whole)).toEqual([])
+    expect(whole.tests.map(({ id, columns }) => [id, columns.map(({ name }) => name)])).toEqual([
+      ['single-producer', ['2014', 'today']],
+      ['end-to-end', ['2014', 'today']],
+    ])
+    expect(whole.missing).not.toContain('single-producer')
+    expect(whole.results).toHaveLength(4)
+    expect(whole.complete).toBe(true)
+    expect(await renderLinkedin(whole)).toContain('<svg')
+    expect(() => mergeLinkedin([a!.result, a!.result], 'x')).toThrow('single-producer is in more than one')
+    const elsewhere = { ...b!.result, machine: { ...b!.result.machine, cores: 64 } }
+    expect(() => mergeLinkedin([a!.result, elsewhere], 'x')).toThrow('not of one machine')
   })
 
   test('an abort keeps what is there', async () => {

@@ -8,6 +8,7 @@ import {
   canHaveNamespaces,
   checkRate,
   hubEnvironment,
+  isShaped,
   makeHub,
   namesWith,
   placementHere,
@@ -30,6 +31,11 @@ describe('without namespaces', () => {
 
   test.each(['', 'fast', '1gbps', 'gbit', '-1gbit'])('a rate of %j is refused', (rate) => {
     expect(() => checkRate(rate)).toThrow(UsageError)
+  })
+
+  test('which places have links that are shaped, so that these are the limit', () => {
+    expect(['1gbit', '100mbit', '2.5gbit'].filter(isShaped)).toHaveLength(3)
+    expect(['loopback', 'unshaped', 'hosts'].filter(isShaped)).toEqual([])
   })
 
   test('the command refuses such a rate with status 2, and leaves nothing', () => {

@@ -1,13 +1,28 @@
-/** Produce requests that a leader has not answered when another one is elected: not read yet, or waiting for followers. */
+/**
+ * Requests that a leader has not answered when another one is elected: not read yet, or waiting for followers. Produce
+ * requests, and questions where a partition ends.
+ */
 import { ErrorCode } from '../../../src/base/index.ts'
-import { Produce } from '../../../src/protocol/index.ts'
+import { ListOffsets, Produce } from '../../../src/protocol/index.ts'
 import { BatchWriter } from '../../../src/record/index.ts'
 import { RawClient } from '../../broker/raw-client.ts'
+import type { History } from '../../simulation/history.ts'
 import type { FaultCluster } from './fault-cluster.ts'
-import type { Torture } from './under-load.ts'
+import { pause, type Torture } from './under-load.ts'
 
 export const BUFFERED = 100
+/** A question after so many produce requests. */
+const ASK_EVERY = 10
+const LATEST = -1
 let buffered = 0
+
+/** What became of the requests when the broker went on. */
+export interface Answers {
+  /** Where the partition ends, as the broker told. */
+  readonly ends: readonly number[]
+  /** Error codes of refusals to tell that. */
+  readonly refusals: readonly number[]
+}
 
 /**
  * Requests that lie in the socket of a broker that stands still: it finds them all when it goes on, perhaps before it
@@ -17,18 +32,34 @@ let buffered = 0
 export async function sendBuffered(
   { history, topic }: Torture,
   address: string,
-): Promise<{ answered: Promise<unknown> }> {
+): Promise<{ answered: Promise<Answers> }> {
   const client = await RawClient.connect(address)
-  const answers = Array.from({ length: BUFFERED }, async () => {
-    const value = `buffered.${buffered++}`
-    const send = history.send('buffered', `${topic}-0`, value)
-    const partitionData = [{ index: 0, records: batchOf(value) }]
-    const request = { transactionalId: null, acks: -1, timeoutMs: 30_000, topicData: [{ name: topic, partitionData }] }
-    const answer = await client.ask(Produce, 9, request).catch(() => undefined)
-    const result = answer?.responses[0]?.partitionResponses[0]
-    if (result?.errorCode === ErrorCode.NONE) history.acked(send, Number(result.baseOffset))
-  })
-  return { answered: Promise.all(answers).then(() => client.close()) }
+  const told = { ends: [] as number[], refusals: [] as number[] }
+  const answers: Promise<void>[] = []
+  for (let count = 0; count < BUFFERED; count++) {
+    answers.push(produceOne(client, history, topic))
+    if (count % ASK_EVERY === 0) answers.push(askEnd(client, topic, told))
+  }
+  return { answered: Promise.all(answers).then(() => client.close().then(() => told)) }
+}
+
+async function produceOne(client: RawClient, history: History, topic: string): Promise<void> {
+  const value = `buffered.${buffered++}`
+  const send = history.send('buffered', `${topic}-0`, value)
+  const partitionData = [{ index: 0, records: batchOf(value) }]
+  const request = { transactionalId: null, acks: -1, timeoutMs: 30_000, topicData: [{ name: topic, partitionData }] }
+  const answer = await client.ask(Produce, 9, request).catch(() => undefined)
+  const result = answer?.responses[0]?.partitionResponses[0]
+  if (result?.errorCode === ErrorCode.NONE) history.acked(send, Number(result.baseOffset))
+}
+
+async function askEnd(client: RawClient, topic: string, told: { ends: number[]; refusals: number[] }): Promise<void> {
+  const partitions = [{ partitionIndex: 0, currentLeaderEpoch: -1, timestamp: LATEST }]
+  const request = { replicaId: -1, isolationLevel: 0, topics: [{ name: topic, partitions }] }
+  const answer = await client.ask(ListOffsets, 6, request).catch(() => undefined)
+  const result = answer?.topics[0]?.partitions[0]
+  if (result?.errorCode === ErrorCode.NONE) told.ends.push(Number(result.offset))
+  else if (result !== undefined) told.refusals.push(result.errorCode)
 }
 
 function batchOf(value: string): Uint8Array {
@@ -39,9 +70,9 @@ function batchOf(value: string): Uint8Array {
 
 /**
  * A leader that nobody but clients reaches: it appends what they send, waits for its followers, and hears in the end
- * that it was replaced. Healed when it resolves.
+ * that it was replaced, after `leastMs` or later. Healed when it resolves.
  */
-export async function isolateLeader(cluster: FaultCluster, torture: Torture): Promise<void> {
+export async function isolateLeader(cluster: FaultCluster, torture: Torture, leastMs = 0): Promise<void> {
   const { topic, writable } = torture
   const id = cluster.partition(topic, 0).leader
   const epoch = cluster.epochOf(id)
@@ -51,8 +82,10 @@ export async function isolateLeader(cluster: FaultCluster, torture: Torture): Pr
     cluster.hosts.cut(other, name)
   }
   const { answered } = await sendBuffered(torture, cluster.broker(id).address)
+  const untilMs = performance.now() + leastMs
   await cluster.until('another one leads', () => ![id, -1].includes(cluster.partition(topic, 0).leader))
   await writable()
+  await pause(untilMs - performance.now())
   cluster.hosts.heal()
   await answered
   await cluster.whole(new Map([[id, epoch]]))

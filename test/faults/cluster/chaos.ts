@@ -8,6 +8,7 @@ import { endAllChildren } from '../../../bench/process/children.ts'
 import { SeededRandom } from '../../../src/env/simulated/index.ts'
 import type { Violation } from '../../simulation/history.ts'
 import { FaultCluster } from './fault-cluster.ts'
+import { type Stretch, sortGaps } from './gaps.ts'
 import { Nemesis } from './nemesis.ts'
 import { type Gap, type Outcome, pause, underLoad } from './under-load.ts'
 
@@ -40,10 +41,21 @@ interface Summary {
   readonly acknowledged: number
   readonly violations: readonly Violation[]
   readonly errors: readonly string[]
-  /** Nothing of a partition was acknowledged, milliseconds: quantiles of those above 300. */
-  readonly unavailableMs: { readonly count: number; readonly p50: number; readonly p99: number; readonly max: number }
+  /**
+   * Nothing of a partition was acknowledged, milliseconds: quantiles of those above 300. Apart: while one broker was away
+   * and nothing else was wrong, and all others.
+   */
+  readonly unavailableMs: Quantiles
+  readonly unavailableMoreMs: Quantiles
   readonly looseAcknowledged: number
   readonly looseLost: number
+}
+
+interface Quantiles {
+  readonly count: number
+  readonly p50: number
+  readonly p99: number
+  readonly max: number
 }
 
 class Chaos {
@@ -51,6 +63,8 @@ class Chaos {
   readonly #beganMs = performance.now()
   readonly #outcomes: Outcome[] = []
   readonly #faults = new Map<string, number>()
+  /** In which a fault was not a single broker's, or met another. */
+  readonly #overlaps: Stretch[] = []
   #cluster: FaultCluster | undefined
   #failure: string | undefined
   #stopped = false
@@ -100,10 +114,13 @@ class Chaos {
     const cluster = this.#cluster
     try {
       const endMs = performance.now() + 60_000 * roundMinutes
+      let overlapFromMs: number | undefined
       const outcome = await underLoad(cluster, { seed: seed + round }, async (torture) => {
         while (!this.#isDone && performance.now() < endMs) {
           const nemesis = new Nemesis(cluster, random)
-          const done = await nemesis.strike()
+          const fromMs = performance.now()
+          const { done, isSingle } = await nemesis.strike()
+          if (!isSingle) overlapFromMs ??= fromMs
           for (const [kind, count] of nemesis.counts) this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + count)
           const acknowledged = torture.acknowledged()
           this.#tell({ event: 'fault', round, done, acknowledged }, `${done}; ${acknowledged} acknowledged`)
@@ -111,10 +128,13 @@ class Chaos {
           if (random.chance(0.7)) {
             await cluster.whole()
             await torture.writable()
-          }
+            if (overlapFromMs !== undefined) this.#overlaps.push({ fromMs: overlapFromMs, toMs: performance.now() })
+            overlapFromMs = undefined
+          } else overlapFromMs ??= fromMs
           await pause(random.below(1_000))
         }
       })
+      if (overlapFromMs !== undefined) this.#overlaps.push({ fromMs: overlapFromMs, toMs: performance.now() })
       this.#outcomes.push(outcome)
       const { violations, acknowledged, sent } = outcome
       const words = `round ${round}: ${acknowledged} of ${sent} acknowledged, ${violations.length} violations`
@@ -136,6 +156,10 @@ class Chaos {
 
   #summary(): Summary {
     const outcomes = this.#outcomes
+    const gaps = sortGaps(
+      outcomes.flatMap((outcome) => outcome.gaps),
+      this.#overlaps,
+    )
     const sum = (of: (outcome: Outcome) => number): number => outcomes.reduce((total, one) => total + of(one), 0)
     const errors = outcomes.flatMap((outcome) => outcome.errors.map(String))
     if (this.#failure !== undefined) errors.push(this.#failure)
@@ -148,7 +172,8 @@ class Chaos {
       acknowledged: sum(({ acknowledged }) => acknowledged),
       violations: outcomes.flatMap(({ violations }) => violations),
       errors,
-      unavailableMs: quantiles(outcomes.flatMap(({ gaps }) => gaps)),
+      unavailableMs: quantiles(gaps.single),
+      unavailableMoreMs: quantiles(gaps.overlapping),
       looseAcknowledged: sum(({ looseAcknowledged }) => looseAcknowledged),
       looseLost: sum(({ looseLost }) => looseLost),
     }
@@ -160,7 +185,7 @@ class Chaos {
   }
 }
 
-function quantiles(gaps: readonly Gap[]): Summary['unavailableMs'] {
+function quantiles(gaps: readonly Gap[]): Quantiles {
   const sorted = gaps.map(({ ms }) => Math.round(ms)).sort((a, b) => a - b)
   const at = (part: number): number => sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0
   return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? 0 }
@@ -215,8 +240,9 @@ async function main(): Promise<number> {
 }
 
 function describe(summary: Summary): string {
-  const { seed, rounds, minutes, faults, sent, acknowledged, violations, errors, unavailableMs } = summary
-  const { count, p50, p99, max } = unavailableMs
+  const { seed, rounds, minutes, faults, sent, acknowledged, violations, errors } = summary
+  const told = ({ count, p50, p99, max }: Quantiles): string =>
+    `${count} times for more than 300 ms: p50 ${p50}, p99 ${p99}, longest ${max} ms`
   const lines = [
     '',
     `seed ${seed}: ${rounds} rounds in ${minutes} minutes`,
@@ -224,7 +250,8 @@ function describe(summary: Summary): string {
       .map(([name, times]) => `${name} ${times}`)
       .join(', ')}`,
     `records        ${acknowledged} of ${sent} acknowledged (acks=all); acks=1: ${summary.looseLost} of ${summary.looseAcknowledged} lost`,
-    `unavailable    ${count} times for more than 300 ms: p50 ${p50}, p99 ${p99}, longest ${max} ms`,
+    `unavailable    one broker away: ${told(summary.unavailableMs)}`,
+    `               otherwise:       ${told(summary.unavailableMoreMs)}`,
     `violations     ${violations.length}`,
     ...violations.slice(0, 20).map(({ verdict, partition, text }) => `  ${verdict}  ${partition}  ${text}`),
     `client errors  ${errors.length}`,

@@ -13,7 +13,10 @@ import { type Hosts, makeHosts } from './hosts.ts'
 import { openView, type View, WatchedCluster } from './watched-cluster.ts'
 
 export const SESSION_MS = 2_000
+/** replica.lag.time.max.ms */
+export const LAG_MS = 3_000
 const START_MS_MAX = 60_000
+const STOP_MS_MAX = 60_000
 const SETTINGS = {
   'broker.session.timeout.ms': String(SESSION_MS),
   'broker.heartbeat.interval.ms': '400',
@@ -21,7 +24,7 @@ const SETTINGS = {
   'min.insync.replicas': '2',
   // A peer that was cut off says nothing: how long until that is noticed.
   'replica.socket.timeout.ms': '3000',
-  'replica.lag.time.max.ms': '3000',
+  'replica.lag.time.max.ms': String(LAG_MS),
   'auto.create.topics.enable': 'false',
 }
 /** Leases as short as SESSION_MS: etcd allows none below one and a half elections. */
@@ -121,6 +124,7 @@ export class FaultCluster extends WatchedCluster {
   /** Folders and what brokers printed stay for whoever looks for a fault. */
   keepsFiles = false
   readonly scratch: string
+  #disposed: Promise<void> | undefined
   readonly #atExit = (): void => this.#removeFiles()
 
   private constructor(hosts: Hosts, etcd: TestEtcd, brokers: readonly BrokerProcess[], view: View, scratch: string) {
@@ -176,7 +180,12 @@ export class FaultCluster extends WatchedCluster {
     for (const broker of this.brokers) if (broker.isRunning) await broker.stop()
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#dispose()
+    return this.#disposed
+  }
+
+  async #dispose(): Promise<void> {
     this.image.close()
     await this.store.close()
     await Promise.all(this.brokers.map((broker) => (broker.isRunning ? broker.kill() : undefined)))
@@ -189,6 +198,18 @@ export class FaultCluster extends WatchedCluster {
   #removeFiles(): void {
     if (!this.keepsFiles) rmSync(this.scratch, { recursive: true, force: true })
   }
+}
+
+/** A cluster for one test, gone when that ends, however it does. Several tests may have theirs at the same time. */
+export async function startFor(test: TestContext, options?: FaultClusterOptions): Promise<FaultCluster> {
+  const cluster = await FaultCluster.start(options)
+  test.onTestFinished(() => cluster[Symbol.asyncDispose](), STOP_MS_MAX)
+  return cluster
+}
+
+/** As far as a cluster is of it: what runs chaos is no test. */
+interface TestContext {
+  onTestFinished(end: () => Promise<void>, limitMs?: number): void
 }
 
 interface Surroundings {

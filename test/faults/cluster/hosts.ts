@@ -27,6 +27,10 @@ const RULES = `table ip faults {
   chain input { type filter hook input priority 0; ip saddr @cut drop; }
 }`
 
+/** A network for each cluster. */
+const PREFIX_BITS = 28
+const ADDRESSES = 2 ** (32 - PREFIX_BITS)
+
 /** Namespaces go some time after they are deleted: names are not used again. */
 let made = 0
 
@@ -50,12 +54,15 @@ class Namespaces implements Hosts {
   readonly #names: readonly string[]
   readonly #tag = `pl${process.pid.toString(36)}-${(made++).toString(36)}`
   readonly #net: string
+  /** Of the last number of the addresses. Clusters of one process may live side by side. */
+  readonly #first: number
   readonly #atExit = (): void => this.#remove()
 
   constructor(names: readonly string[]) {
     this.#names = names
     // Other runs on this machine have other process ids.
     this.#net = `10.${100 + (process.pid % 100)}.${Math.floor(process.pid / 100) % 250}`
+    this.#first = ADDRESSES * ((made - 1) % (256 / ADDRESSES))
     sweep()
     process.once('exit', this.#atExit)
     try {
@@ -67,7 +74,7 @@ class Namespaces implements Hosts {
   }
 
   address(name: string): string {
-    return `${this.#net}.${10 + this.#indexOf(name)}`
+    return `${this.#net}.${this.#first + 2 + this.#indexOf(name)}`
   }
 
   prefix(name: string): readonly string[] {
@@ -96,7 +103,7 @@ class Namespaces implements Hosts {
   #make(): void {
     const bridge = `${this.#tag}b`
     run(['ip', 'link', 'add', bridge, 'type', 'bridge'])
-    run(['ip', 'addr', 'add', `${this.#net}.1/24`, 'dev', bridge])
+    run(['ip', 'addr', 'add', `${this.#net}.${this.#first + 1}/${PREFIX_BITS}`, 'dev', bridge])
     run(['ip', 'link', 'set', bridge, 'up'])
     for (const name of this.#names) {
       const space = this.#space(name)
@@ -104,7 +111,7 @@ class Namespaces implements Hosts {
       run(['ip', 'netns', 'add', space])
       run(['ip', 'link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', space])
       run(['ip', 'link', 'set', link, 'master', bridge, 'up'])
-      run(['ip', '-n', space, 'addr', 'add', `${this.address(name)}/24`, 'dev', 'eth0'])
+      run(['ip', '-n', space, 'addr', 'add', `${this.address(name)}/${PREFIX_BITS}`, 'dev', 'eth0'])
       run(['ip', '-n', space, 'link', 'set', 'lo', 'up'])
       run(['ip', '-n', space, 'link', 'set', 'eth0', 'up'])
       run([...this.prefix(name), 'nft', '-f', '-'], RULES)

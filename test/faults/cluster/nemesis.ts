@@ -9,6 +9,8 @@ import { pause } from './under-load.ts'
 interface Fault {
   readonly name: string
   readonly weight: number
+  /** One broker is away, and nothing else is wrong. */
+  readonly single?: boolean
   /** Needs a network that can be cut. */
   readonly cuts?: boolean
   readonly strike: (world: World) => Promise<string>
@@ -33,7 +35,7 @@ export class Nemesis {
   }
 
   /** One fault from its beginning to its end; resolves with what was done. */
-  async strike(): Promise<string> {
+  async strike(): Promise<{ readonly done: string; readonly isSingle: boolean }> {
     const { random, count } = this.#world
     let left = random.below(this.#faults.reduce((sum, { weight }) => sum + weight, 0))
     const fault = this.#faults.find(({ weight }) => {
@@ -41,17 +43,17 @@ export class Nemesis {
       return left < 0
     })!
     count(fault.name)
-    return `${fault.name}: ${await fault.strike(this.#world)}`
+    return { done: `${fault.name}: ${await fault.strike(this.#world)}`, isSingle: fault.single === true }
   }
 }
 
 const FAULTS: readonly Fault[] = [
-  { name: 'kill', weight: 10, strike: killOne },
+  { name: 'kill', weight: 10, single: true, strike: killOne },
   { name: 'kill all', weight: 2, strike: killAll },
-  { name: 'kill controller', weight: 2, strike: killController },
+  { name: 'kill controller', weight: 2, single: true, strike: killController },
   { name: 'kill two', weight: 2, strike: killTwo },
-  { name: 'pause', weight: 4, strike: pauseOne },
-  { name: 'restart', weight: 2, strike: restartOne },
+  { name: 'pause', weight: 4, single: true, strike: pauseOne },
+  { name: 'restart', weight: 2, single: true, strike: restartOne },
   { name: 'kill etcd', weight: 2, strike: killEtcd },
   { name: 'pause etcd', weight: 1, strike: pauseEtcd },
   { name: 'cut', weight: 5, cuts: true, strike: cutLinks },
