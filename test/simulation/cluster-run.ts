@@ -1,5 +1,5 @@
 /** One seed from the start of a cluster to the verdict over it. */
-import { hasCode } from '../../src/base/index.ts'
+import { hasCode, PagelogError } from '../../src/base/index.ts'
 import type { ReplicationRules } from '../../src/replication/index.ts'
 import { SECOND, SimulatedCluster } from './cluster.ts'
 import { Nemesis } from './nemesis.ts'
@@ -85,7 +85,7 @@ async function live(cluster: SimulatedCluster, nemesis: Nemesis, faults: number)
 function isAllowed(who: string, error: unknown): boolean {
   if (!RecreatedTopic.isProducer(who)) return false
   if (hasCode(error, 'PAGELOG_TIMED_OUT') || hasCode(error, 'PAGELOG_CLOSED')) return true
-  return hasCode(error, 'PAGELOG_BROKER') && error.retriable
+  return error instanceof PagelogError && error.retriable
 }
 
 /** Every fourth cluster lets a leader acknowledge alone. */
