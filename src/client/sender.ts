@@ -198,7 +198,7 @@ export class Sender {
     let bytes = 0
     for (let left = node.ready.length; left > 0; left--) {
       const queue = node.ready.peek()!
-      if (queue.leaderId === node.id && queue.sendable(nowMs) && this.#mayBegin(queue)) {
+      if (queue.leaderId === node.id && queue.sendable(nowMs) && this.#mayBegin(queue, nowMs)) {
         const size = queue.next()!.sizeBytes
         if (batches.length > 0 && bytes + size > settings.requestBytesMax) break
         if (identity !== undefined && !identity.equip(queue)) break
@@ -218,7 +218,7 @@ export class Sender {
    * Before a new sequence begins. What had no clear answer is given up there, as Kafka's producer does when the gap before
    * it will never be closed: a leader that stood still may yet append an earlier try.
    */
-  #mayBegin(queue: PartitionQueue): boolean {
+  #mayBegin(queue: PartitionQueue, nowMs: number): boolean {
     if (!queue.needsNewEpoch && !queue.needsNewId) return true
     const { topic, partition } = queue
     const kafkaCode = ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
@@ -226,7 +226,7 @@ export class Sender {
       const text = `${topic}-${partition}: ${errorOf(kafkaCode).name}: its sequence ended, and it may have been stored or not`
       this.giveUp(batch, new PagelogError('PAGELOG_BROKER', text, { kafkaCode, retriable: false }))
     }
-    return queue.next() !== undefined
+    return queue.sendable(nowMs)
   }
 
   async #send(node: NodeQueue, connection: AskingConnection, batches: readonly BatchInProgress[]): Promise<void> {
