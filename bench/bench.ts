@@ -1,4 +1,4 @@
-/** A whole benchmark run: settings in, one result out, nothing left behind. */
+/** A benchmark: settings in, a result out, as often as wanted on the same brokers, and nothing left behind. */
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,19 +12,25 @@ import { clientVersion, isNodeClient, prepareClient } from './peers/node-clients
 import { endAllChildren } from './process/children.ts'
 import { MemoryGroups } from './process/memory-groups.ts'
 import { packageRoot } from './process/package-root.ts'
-import { makeScratch } from './process/scratch.ts'
+import { makeScratch, type Scratch } from './process/scratch.ts'
 import { type BenchResult, type BenchSettings, type DriverName, isRun, SCHEMA_VERSION, variantName } from './result.ts'
 import { limitOf, ratiosOf, resultsOf } from './summary.ts'
+import { Targets } from './targets/targets.ts'
 
 export type AskedSettings = Omit<BenchSettings, 'targets'>
 
-export interface BenchOptions {
-  readonly settings: AskedSettings
+/** What all runs of a bench have in common. */
+export interface Surroundings {
   readonly command: string
+  readonly partitions: number
+  /** `kafka`: Apache Kafka stands beside ours. */
+  readonly against: string | null
+  /** What each broker is confined to. */
+  readonly brokerMemoryBytes?: number
   /** Where brokers keep their data: of the file system that is to be measured. Default: the system's temporary directory. */
   readonly dataDirectory?: string
-  readonly signal?: AbortSignal
-  readonly progress?: Progress
+  readonly signal: AbortSignal
+  readonly progress: Progress
   /** Who drives the tests, of every target alike; without it pagelog's client, and Kafka's tools where Kafka is measured. */
   readonly clients?: readonly DriverName[]
   /** Addresses of brokers that are there already: they are measured instead of ours. */
@@ -32,6 +38,11 @@ export interface BenchOptions {
   /** No wait for write-back between runs. */
   readonly quick?: boolean
 }
+
+export type BenchOptions = Partial<Pick<Surroundings, 'signal' | 'progress'>> &
+  Omit<Surroundings, 'signal' | 'progress' | 'partitions' | 'against' | 'brokerMemoryBytes'> & {
+    readonly settings: AskedSettings
+  }
 
 const OWN: readonly Variant[] = [{ target: 'pagelog', driver: 'pagelog-client' }]
 const AGAINST_KAFKA: readonly Variant[] = [
@@ -41,75 +52,117 @@ const AGAINST_KAFKA: readonly Variant[] = [
 ]
 
 /** Pairs of brokers and what drives them; how many there are decides how long a run takes. */
-export function variantsOf(
-  options: Pick<BenchOptions, 'clients' | 'hosts'> & { settings: { against: string | null } },
-): readonly Variant[] {
-  const { clients, hosts, settings } = options
-  if (clients === undefined && hosts === undefined) return settings.against === 'kafka' ? AGAINST_KAFKA : OWN
-  const kafka = settings.against === 'kafka' ? (['kafka'] as const) : []
+export function variantsOf(options: Pick<Surroundings, 'clients' | 'hosts' | 'against'>): readonly Variant[] {
+  const { clients, hosts, against } = options
+  if (clients === undefined && hosts === undefined) return against === 'kafka' ? AGAINST_KAFKA : OWN
+  const kafka = against === 'kafka' ? (['kafka'] as const) : []
   const targets = hosts === undefined ? (['pagelog', ...kafka] as const) : (['hosts'] as const)
   const drivers = clients ?? ['pagelog-client']
   return targets.flatMap((target) => drivers.map((driver) => ({ target, driver })))
 }
 
 /** Rejects only before anything was measured; afterwards failures are in the result, and so is an abort. */
-export async function runBench(options: BenchOptions): Promise<BenchResult> {
-  const { settings } = options
-  const signal = options.signal ?? new AbortController().signal
-  const variants = variantsOf(options)
-  const progress = options.progress ?? new Progress(settings.tests.length * settings.runs * variants.length)
-  const startedAt = new Date().toISOString()
-  const { java, versions } = await prepare(variants, signal, progress)
-  const memory = settings.brokerMemoryBytes === undefined ? undefined : new MemoryGroups(settings.brokerMemoryBytes)
-  const scratch = makeScratch(options.dataDirectory ?? tmpdir())
-  const machine = describeMachine(scratch.path, java)
-  const outcomes: TestOutcome[] = []
-  const targets: Record<string, Record<string, string>> = {}
+export async function runBench({ settings, ...options }: BenchOptions): Promise<BenchResult> {
+  const { partitions, against, brokerMemoryBytes, tests, runs } = settings
+  const bench = await Bench.open({
+    ...options,
+    ...{ partitions, against, ...(brokerMemoryBytes === undefined ? {} : { brokerMemoryBytes }) },
+    signal: options.signal ?? new AbortController().signal,
+    progress:
+      options.progress ??
+      new Progress(tests.length * runs * variantsOf({ ...options, against: settings.against }).length),
+  })
   try {
-    const harness = new Harness({
-      settings: { ...settings, targets: {} },
-      variants,
-      ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
-      scratch,
-      signal,
-      progress,
-      settle: options.quick !== true,
-      ...warming(variants, options.quick === true),
-      onBroker: (pid) => memory?.confine(pid),
-      onTargetSettings: (target) => {
-        const name = target.brokers.length <= 1 ? target.name : `${target.name}, ${target.brokers.length} brokers`
-        targets[name] = { ...target.settings }
-      },
+    return await bench.run(settings)
+  } finally {
+    await bench.close()
+  }
+}
+
+/** What is measured, from the first broker's start to the last one's end; between them any number of runs. */
+export class Bench {
+  readonly #surroundings: Surroundings
+  readonly #prepared: Prepared
+  readonly #variants: readonly Variant[]
+  readonly #scratch: Scratch
+  readonly #memory: MemoryGroups | undefined
+  readonly #targets: Targets
+
+  private constructor(surroundings: Surroundings, variants: readonly Variant[], prepared: Prepared) {
+    const { brokerMemoryBytes, dataDirectory, partitions, hosts, signal } = surroundings
+    this.#surroundings = surroundings
+    this.#variants = variants
+    this.#prepared = prepared
+    const memory = brokerMemoryBytes === undefined ? undefined : new MemoryGroups(brokerMemoryBytes)
+    const scratch = makeScratch(dataDirectory ?? tmpdir())
+    this.#memory = memory
+    this.#scratch = scratch
+    this.#targets = new Targets({
+      ...{ partitions, scratch, signal, onBroker: (pid) => memory?.confine(pid) },
+      ...(hosts === undefined ? {} : { hosts }),
     })
-    for (const test of settings.tests) {
+  }
+
+  /** Fetches what is not there. */
+  static async open(surroundings: Surroundings): Promise<Bench> {
+    const variants = variantsOf(surroundings)
+    return new Bench(surroundings, variants, await prepare(variants, surroundings.signal, surroundings.progress))
+  }
+
+  /** Failures are in the result, and so is an abort. */
+  async run(asked: AskedSettings): Promise<BenchResult> {
+    const { command, hosts, quick = false, signal } = this.#surroundings
+    const startedAt = new Date().toISOString()
+    const { versions, java } = this.#prepared
+    const machine = describeMachine(this.#scratch.path, java)
+    const outcomes: TestOutcome[] = []
+    const targets: Record<string, Record<string, string>> = {}
+    const harness = this.#harness(asked, targets)
+    for (const test of asked.tests) {
       if (!signal.aborted) outcomes.push(await harness.runTest(test))
     }
-  } finally {
-    await endAllChildren()
-    await memory?.remove()
-    scratch.remove()
+    const settings = { ...asked, network: hosts === undefined ? placementHere().name : 'hosts', targets }
+    const failures = outcomes.flatMap(failuresOf)
+    const warmUps = outcomes.flatMap((outcome) => outcome.warmUps ?? [])
+    return {
+      schemaVersion: SCHEMA_VERSION,
+      version: packageVersion(),
+      startedAt,
+      finishedAt: new Date().toISOString(),
+      complete: !signal.aborted && failures.length === 0,
+      orientation: quick || settings.runs === 1,
+      command,
+      commit: commitOf(packageRoot) ?? null,
+      machine,
+      settings,
+      ...(Object.keys(versions).length === 0 ? {} : { versions }),
+      limits: outcomes.map(limitOf).filter((limit) => limit !== undefined),
+      results: outcomes.flatMap((outcome) => resultsOf(outcome, settings)),
+      ratios: outcomes.flatMap(ratiosOf),
+      ...(warmUps.length > 0 ? { warmUps } : {}),
+      failures,
+    }
   }
-  const whole = { ...settings, network: options.hosts === undefined ? placementHere().name : 'hosts', targets }
-  const failures = outcomes.flatMap(failuresOf)
-  return {
-    schemaVersion: SCHEMA_VERSION,
-    version: packageVersion(),
-    startedAt,
-    finishedAt: new Date().toISOString(),
-    complete: !signal.aborted && failures.length === 0,
-    orientation: options.quick === true || settings.runs === 1,
-    command: options.command,
-    commit: commitOf(packageRoot) ?? null,
-    machine,
-    settings: whole,
-    ...(Object.keys(versions).length === 0 ? {} : { versions }),
-    limits: outcomes.map(limitOf).filter((limit) => limit !== undefined),
-    results: outcomes.flatMap((outcome) => resultsOf(outcome, whole)),
-    ratios: outcomes.flatMap(ratiosOf),
-    ...(outcomes.some(({ warmUps = [] }) => warmUps.length > 0)
-      ? { warmUps: outcomes.flatMap(({ warmUps = [] }) => warmUps) }
-      : {}),
-    failures,
+
+  /** Ends every process that it started, also those that hang, and removes their data. */
+  async close(): Promise<void> {
+    await this.#targets.close().catch(() => {})
+    await endAllChildren()
+    await this.#memory?.remove()
+    this.#scratch.remove()
+  }
+
+  #harness(settings: AskedSettings, found: Record<string, Record<string, string>>): Harness {
+    const { signal, progress, quick = false } = this.#surroundings
+    return new Harness({
+      settings: { ...settings, targets: {} },
+      ...{ variants: this.#variants, targets: this.#targets, scratch: this.#scratch, signal, progress, settle: !quick },
+      ...warming(this.#variants, quick),
+      onTargetSettings: (target) => {
+        const name = target.brokers.length <= 1 ? target.name : `${target.name}, ${target.brokers.length} brokers`
+        found[name] = { ...target.settings }
+      },
+    })
   }
 }
 
@@ -142,12 +195,13 @@ function warming(variants: readonly Variant[], isQuick: boolean): Pick<HarnessOp
   return { warm: (session, test, stored, onWarmUp) => warmTarget(session, test, stored, bounds, onWarmUp) }
 }
 
+interface Prepared {
+  readonly java: string | null
+  readonly versions: Record<string, string>
+}
+
 /** Fetches what stands beside pagelog; says which versions it is. */
-async function prepare(
-  variants: readonly Variant[],
-  signal: AbortSignal,
-  progress: Progress,
-): Promise<{ java: string | null; versions: Record<string, string> }> {
+async function prepare(variants: readonly Variant[], signal: AbortSignal, progress: Progress): Promise<Prepared> {
   const versions: Record<string, string> = {}
   let java: string | null = null
   if (variants.some(({ target, driver }) => target === 'kafka' || driver === 'kafka-tools')) {

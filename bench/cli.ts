@@ -109,7 +109,7 @@ async function otherCommand(name: string | undefined): Promise<Command | undefin
 async function measure(commandLine: CommandLine, argv: readonly string[]): Promise<number> {
   const { settings, quick, dataDirectory } = commandLine
   const { driving } = commandLine
-  const variants = variantsOf({ ...driving, settings }).length
+  const variants = variantsOf({ ...driving, against: settings.against }).length
   const progress = new Progress(settings.tests.length * settings.runs * variants)
   const signals = abortOnSignals()
   const startedMs = performance.now()

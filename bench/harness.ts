@@ -1,11 +1,10 @@
 /**
- * Runs tests against targets: for each test the targets are started, what is to be read is stored, then runs are
+ * Runs tests against targets: for each test the targets are started or taken over, what is to be read is stored, then runs are
  * interleaved (limit probe, A, B, limit probe, A, B, …), each after the write-back of the one before it, so that a
  * machine that gets slower gets slower for all. What fails is reported and the rest goes on; an abort keeps what is there.
  */
-import { rmSync } from 'node:fs'
 import { fillTopic } from './drivers/pagelog-runs.ts'
-import type { Session, StoredTopic } from './drivers/session.ts'
+import { deleteTopic, type Session, type StoredTopic } from './drivers/session.ts'
 import type { OnWarmUp, Warmed } from './drivers/target-warm-up.ts'
 import { type EchoProbe, estimatedBytesPerRecord, probeEcho, probesPath, probeThroughput } from './limits/limits.ts'
 import { readIntoPageCache } from './measure/page-cache.ts'
@@ -27,10 +26,8 @@ import {
   variantName,
   type WarmUpResult,
 } from './result.ts'
-import { hostsTarget } from './targets/hosts.ts'
-import { startKafka } from './targets/kafka.ts'
-import { startPagelog } from './targets/pagelog.ts'
-import { type AnyTarget, isStartedHere, type Target, type TargetOptions } from './targets/target.ts'
+import { type AnyTarget, isStartedHere, type Target } from './targets/target.ts'
+import type { Targets } from './targets/targets.ts'
 import { type Workload, workloads } from './workloads.ts'
 
 export interface Variant {
@@ -62,20 +59,16 @@ export type Warm = (
 export interface HarnessOptions {
   readonly settings: BenchSettings
   readonly variants: readonly Variant[]
-  /** Addresses of the target `hosts`. */
-  readonly hosts?: string
+  /** Where the variants' targets come from; whoever made it closes it. */
+  readonly targets: Targets
   readonly scratch: Scratch
   readonly signal: AbortSignal
   readonly progress: Progress
   /** Waits for write-back before each run; without it a result is for orientation. */
   readonly settle: boolean
-  /** Called once for each target that is started, before its first run; without it none is warmed. */
+  /** Called once a test for each target that we started, before its first run; without it none is warmed. */
   readonly warm?: Warm
-  readonly overrides?: Partial<Record<TargetName, Readonly<Record<string, string>>>>
-  readonly runtimeFlags?: Partial<Record<TargetName, readonly string[]>>
   readonly onTargetSettings?: (target: AnyTarget) => void
-  /** Called as soon as a broker has a process. */
-  readonly onBroker?: (pid: number) => void
   /** Called when a target has done its last run of a test and still lives. */
   readonly afterRuns?: (target: Target) => Promise<void>
 }
@@ -92,8 +85,6 @@ interface Place {
 
 export class Harness {
   readonly #options: HarnessOptions
-  /** Of the brokers of the test that runs. */
-  readonly #directories: string[] = []
 
   constructor(options: HarnessOptions) {
     this.#options = options
@@ -107,52 +98,44 @@ export class Harness {
     const throughput: (number | undefined)[] = []
     const echo: (EchoProbe | undefined)[] = []
     const failures: { variant: Variant; runs: FailedRun[] }[] = []
-    const targets = new Map<TargetName, AnyTarget>()
     const places: Place[] = []
     const warmUps: WarmUpResult[] = []
-    try {
-      for (const variant of this.#options.variants) {
-        if (this.#isLeftOut(variant, test)) continue
-        const place = await this.#setUp(workload, variant, targets, places)
-        // What an abort came before is not there; that is no failure.
-        if (signal.aborted) break
-        if ('error' in place) failures.push({ variant, runs: [place] })
-        else places.push(place)
-      }
-      for (const place of firstOfEach(places)) {
-        if (!signal.aborted) await this.#warm(workload, place, warmUps)
-      }
-      for (let run = 0; run < settings.runs && !signal.aborted; run++) {
-        await this.#probe(workload, bytesPerRecord, throughput, echo)
-        for (const place of places) {
-          if (!signal.aborted) await this.#run(workload, place, run)
-        }
-      }
-      if (!signal.aborted && this.#options.afterRuns !== undefined) {
-        for (const target of targets.values()) if (isStartedHere(target)) await this.#options.afterRuns(target)
-      }
-    } finally {
-      await Promise.all([...targets.values()].map((target) => target.close()))
-      this.#removeData()
+    for (const variant of this.#options.variants) {
+      if (this.#isLeftOut(variant, test)) continue
+      const place = await this.#setUp(workload, variant, places)
+      // What an abort came before is not there; that is no failure.
+      if (signal.aborted) break
+      if ('error' in place) failures.push({ variant, runs: [place] })
+      else places.push(place)
     }
+    for (const place of firstOfEach(places)) {
+      if (!signal.aborted) await this.#warm(workload, place, warmUps)
+    }
+    for (let run = 0; run < settings.runs && !signal.aborted; run++) {
+      await this.#probe(workload, bytesPerRecord, throughput, echo)
+      for (const place of places) {
+        if (!signal.aborted) await this.#run(workload, place, run)
+      }
+    }
+    if (!signal.aborted && this.#options.afterRuns !== undefined) {
+      for (const { session } of firstOfEach(places)) {
+        if (isStartedHere(session.target)) await this.#options.afterRuns(session.target)
+      }
+    }
+    for (const place of firstOfEach(places)) await this.#clear(place)
     const variants = [...places, ...failures].map(({ variant, runs }) => ({ variant, runs }))
     return { test, variants, probe: workload.probe, bytesPerRecord, throughput, echo, warmUps }
   }
 
-  /** Starts the variant's target unless another variant has, and stores what its consumers will read. */
-  async #setUp(
-    workload: Workload,
-    variant: Variant,
-    targets: Map<TargetName, AnyTarget>,
-    places: readonly Place[],
-  ): Promise<Place | FailedRun> {
-    const { settings, signal, progress } = this.#options
+  /** Starts the variant's target unless it is there, and stores what its consumers will read. */
+  async #setUp(workload: Workload, variant: Variant, places: readonly Place[]): Promise<Place | FailedRun> {
+    const { targets, settings, signal, progress } = this.#options
     const name = variantName(variant.target, variant.driver)
     progress.begin(`${workload.id} · ${name} · set up`)
     try {
       const client = isNodeClient(variant.driver) ? await prepareClient(variant.driver, signal) : undefined
-      const target = targets.get(variant.target) ?? (await this.#start(variant.target, workload.brokers))
-      targets.set(variant.target, target)
+      const target = await targets.take(variant.target, workload.brokers)
+      this.#options.onTargetSettings?.(target)
       const session: Session = {
         target,
         ...(client === undefined ? {} : { client }),
@@ -178,33 +161,9 @@ export class Harness {
     return why !== undefined
   }
 
-  /** Of brokers that have ended: the next test may need the room, and nobody should wait for the write-back of what is over. */
-  #removeData(): void {
-    for (const directory of this.#directories.splice(0)) {
-      rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
-    }
-  }
-
-  async #start(name: TargetName, brokers: number): Promise<AnyTarget> {
-    if (name === 'hosts') return hostsTarget(this.#options.hosts!)
-    const { scratch, settings, signal, overrides, runtimeFlags } = this.#options
-    const directory = scratch.directory(name)
-    this.#directories.push(directory)
-    const options: TargetOptions & { signal: AbortSignal } = {
-      directory,
-      partitions: settings.partitions,
-      brokers,
-      onStart: (pid) => {
-        scratch.remember(pid)
-        this.#options.onBroker?.(pid)
-      },
-      signal,
-      ...(overrides?.[name] === undefined ? {} : { overrides: overrides[name] }),
-      ...(runtimeFlags?.[name] === undefined ? {} : { runtimeFlags: runtimeFlags[name] }),
-    }
-    const target = await (name === 'kafka' ? startKafka(options) : startPagelog(options))
-    this.#options.onTargetSettings?.(target)
-    return target
+  /** What consumers read goes with their test. */
+  async #clear({ session, stored }: Place): Promise<void> {
+    if (stored !== undefined && !session.signal.aborted) await deleteTopic(session, stored.topic).catch(() => {})
   }
 
   /** A load that fails is told of and leaves the target as warm as it is: what is wrong with it the runs will show. */
@@ -264,7 +223,7 @@ export class Harness {
   ): Promise<void> {
     const { settings, scratch, signal, progress, settle } = this.#options
     // Of machines elsewhere nothing can be told by what this one can do, and behind a link of so many bits the link is the limit.
-    if (probesPath() === undefined || this.#options.hosts !== undefined || isShaped(placementHere().name)) return
+    if (probesPath() === undefined || isElsewhere(this.#options.variants) || isShaped(placementHere().name)) return
     progress.begin(`${workload.id} · limit probe`)
     try {
       if (settle) await settleWriteBack(signal)
@@ -291,6 +250,8 @@ export class Harness {
     return { error: text }
   }
 }
+
+const isElsewhere = (variants: readonly Variant[]) => variants.some(({ target }) => target === 'hosts')
 
 /** One place of each target. */
 function firstOfEach(places: readonly Place[]): readonly Place[] {

@@ -8,6 +8,7 @@ import { estimatedBytesPerRecord } from '../limits/limits.ts'
 import { CompilerWatch } from '../measure/compilers.ts'
 import { isSteady, isWarmJvm } from '../measure/steadiness.ts'
 import type { TestId, WarmUpResult } from '../result.ts'
+import type { AnyTarget } from '../targets/target.ts'
 import { DriverProcess } from './driver-process.ts'
 import { consumerSpec, endToEndSpec, newTopic, producerSpec } from './pagelog-runs.ts'
 import type { DriverSpec } from './protocol.ts'
@@ -37,8 +38,15 @@ const FOREVER_SECONDS = 3600
 /** Producing; producing and fetching; fetching what is stored; one record at a time. */
 type Load = 'produce' | 'both' | 'read' | 'end-to-end'
 
-/** What a test measures, and before that what gets a broker there fast. */
-export function loadsOf(test: TestId): readonly Load[] {
+/** Under which loads a target was found steady. */
+const steadyUnder = new WeakMap<AnyTarget, Set<Load>>()
+
+/** What a test measures, and before that what gets a broker there fast, unless it is one that `wasWarmed`. */
+export function loadsOf(test: TestId, wasWarmed = false): readonly Load[] {
+  return wasWarmed ? allLoadsOf(test).slice(-1) : allLoadsOf(test)
+}
+
+function allLoadsOf(test: TestId): readonly Load[] {
   if (test.startsWith('end-to-end')) return ['both', 'end-to-end']
   if (test.startsWith('producer-and-consumer')) return ['both']
   return test.endsWith('consumer') || test.endsWith('consumers') ? ['both', 'read'] : ['produce']
@@ -57,13 +65,16 @@ export async function warmTarget(
   bounds: WarmUpBounds,
   onWarmUp: OnWarmUp = () => {},
 ): Promise<Warmed> {
-  const loads = loadsOf(test)
+  const known = steadyUnder.get(session.target) ?? new Set()
+  steadyUnder.set(session.target, known)
+  const loads = loadsOf(test, known.size > 0)
   let warmed: Warmed = { seconds: 0, steady: false, recordsPerSecond: 0 }
   for (const [i, load] of loads.entries()) {
     const most = i === loads.length - 1 ? bounds.mostSeconds - warmed.seconds : bounds.mostSeconds * FIRST_SHARE
     const { seconds } = warmed
     const onInterval: OnWarmUp = (more, recordsPerSecond) => onWarmUp(seconds + more, recordsPerSecond)
-    const one = await new WarmUp(session, load, stored, bounds, onInterval).run(most)
+    const one = await new WarmUp({ session, load, stored, bounds, onInterval, wasWarm: known.has(load) }).run(most)
+    if (one.steady) known.add(load)
     // The last one is what will be measured.
     warmed = { ...one, seconds: Math.round(warmed.seconds + one.seconds) }
   }
@@ -76,33 +87,29 @@ interface Reading {
   readonly atMs: number
 }
 
+interface WarmUpOptions {
+  readonly session: Session
+  readonly load: Load
+  readonly stored: StoredTopic | undefined
+  readonly bounds: WarmUpBounds
+  readonly onInterval: OnWarmUp
+  /** The target was steady under this load before. */
+  readonly wasWarm: boolean
+}
+
 class WarmUp {
-  readonly #session: Session
-  readonly #load: Load
-  readonly #stored: StoredTopic | undefined
-  readonly #bounds: WarmUpBounds
-  readonly #onInterval: OnWarmUp
+  readonly #options: WarmUpOptions
   readonly #rates: number[] = []
   /** Compilers' of the target's CPU, where it has any. */
   readonly #shares: number[] = []
   #seconds = 0
 
-  constructor(
-    session: Session,
-    load: Load,
-    stored: StoredTopic | undefined,
-    bounds: WarmUpBounds,
-    onInterval: OnWarmUp,
-  ) {
-    this.#session = session
-    this.#load = load
-    this.#stored = stored
-    this.#bounds = bounds
-    this.#onInterval = onInterval
+  constructor(options: WarmUpOptions) {
+    this.#options = options
   }
 
   async run(mostSeconds: number): Promise<Warmed> {
-    const most = Math.max(mostSeconds, this.#bounds.leastSeconds)
+    const most = Math.max(mostSeconds, this.#options.bounds.leastSeconds)
     while (!this.#isOver(most)) await this.#round(most)
     const last = this.#rates.slice(-3)
     const recordsPerSecond = Math.round(last.reduce((total, one) => total + one, 0) / last.length)
@@ -110,29 +117,29 @@ class WarmUp {
   }
 
   get #isSteady(): boolean {
-    return this.#session.target.name === 'kafka' ? isWarmJvm(this.#rates, this.#shares) : isSteady(this.#rates)
+    const { session, wasWarm } = this.#options
+    return session.target.name === 'kafka' ? isWarmJvm(this.#rates, this.#shares, wasWarm) : isSteady(this.#rates)
   }
 
   #isOver(mostSeconds: number): boolean {
+    const { intervalSeconds, leastSeconds } = this.#options.bounds
     // No interval that would end beyond the bound.
-    return (
-      this.#seconds + this.#bounds.intervalSeconds > mostSeconds ||
-      (this.#seconds >= this.#bounds.leastSeconds && this.#isSteady)
-    )
+    return this.#seconds + intervalSeconds > mostSeconds || (this.#seconds >= leastSeconds && this.#isSteady)
   }
 
   async #round(mostSeconds: number): Promise<void> {
-    if (this.#load === 'read' && this.#stored !== undefined) {
-      await this.#drive(this.#stored.topic, mostSeconds)
+    const { session, load, stored } = this.#options
+    if (load === 'read' && stored !== undefined) {
+      await this.#drive(stored.topic, mostSeconds)
       return
     }
     const topic = newTopic('warm-up')
-    const partitions = this.#load === 'end-to-end' ? 1 : this.#session.settings.partitions
-    await withTopic(this.#session, { topic, partitions }, () => this.#drive(topic, mostSeconds))
+    const partitions = load === 'end-to-end' ? 1 : session.settings.partitions
+    await withTopic(session, { topic, partitions }, () => this.#drive(topic, mostSeconds))
   }
 
   async #drive(topic: string, mostSeconds: number): Promise<void> {
-    const session = this.#session
+    const { session, load, bounds, onInterval } = this.#options
     const drivers = this.#specs(topic).map((spec) => new Driver(spec))
     const failed = Promise.race([session.target.failure, ...drivers.map(({ failure }) => failure)])
     failed.catch(() => {})
@@ -147,32 +154,33 @@ class WarmUp {
       const compilers = new CompilerWatch(session.target.brokers.map(({ pid }) => pid))
       do {
         const before = drivers.map((driver) => driver.last())
-        await pass(this.#bounds.intervalSeconds * 1000)
+        await pass(bounds.intervalSeconds * 1000)
         const after = drivers.map((driver) => driver.last())
-        this.#seconds += this.#bounds.intervalSeconds
+        this.#seconds += bounds.intervalSeconds
         this.#rates.push(after.reduce((total, one, i) => total + rate(before[i]!, one), 0))
         const share = compilers.share()
         if (share !== undefined) this.#shares.push(share)
-        this.#onInterval(this.#seconds, this.#rates.at(-1)!)
-      } while (!this.#isOver(mostSeconds) && (this.#load === 'read' || this.#bytes(produced()) < ROUND_BYTES_MAX))
+        onInterval(this.#seconds, this.#rates.at(-1)!)
+      } while (!this.#isOver(mostSeconds) && (load === 'read' || this.#bytes(produced()) < ROUND_BYTES_MAX))
     } finally {
       await Promise.all(drivers.map((driver) => driver.end()))
     }
   }
 
   #specs(topic: string): DriverSpec[] {
-    const session = { ...this.#session, settings: { ...this.#session.settings, warmUpSeconds: 0 } }
+    const { session: given, load } = this.#options
+    const session = { ...given, settings: { ...given.settings, warmUpSeconds: 0 } }
     const endless = { records: Number.MAX_SAFE_INTEGER, seconds: FOREVER_SECONDS }
-    if (this.#load === 'end-to-end') return [{ ...endToEndSpec(session, topic), ...endless }]
-    if (this.#load === 'read') return [{ ...consumerSpec(session, topic, 'laps'), ...endless, client: null }]
+    if (load === 'end-to-end') return [{ ...endToEndSpec(session, topic), ...endless }]
+    if (load === 'read') return [{ ...consumerSpec(session, topic, 'laps'), ...endless, client: null }]
     const producer = { ...producerSpec(session, topic), ...endless, client: null }
-    return this.#load === 'produce'
+    return load === 'produce'
       ? [producer]
       : [producer, { ...consumerSpec(session, topic, 'follow'), ...endless, client: null }]
   }
 
   #bytes(records: number): number {
-    const { settings, replicationFactor } = this.#session
+    const { settings, replicationFactor } = this.#options.session
     return records * replicationFactor * estimatedBytesPerRecord(settings.valueBytes, settings.batchBytes)
   }
 }

@@ -8,6 +8,7 @@ import { NOT_WARM, warmUpText } from '../report/warm-ups.ts'
 import { isRun, type LoopDelay, type RatioResult, type TestId, type TestResult } from '../result.ts'
 import { ratiosOf, resultsOf } from '../summary.ts'
 import type { Target } from '../targets/target.ts'
+import { Targets } from '../targets/targets.ts'
 import type { GoalContext } from './goal.ts'
 import { goalSettings } from './settings.ts'
 
@@ -32,9 +33,11 @@ export async function measureBoth(
   await kafkaClasspath()
   const { scratch, signal, progress, runs } = context
   const settings = goalSettings(test, runs, 'kafka')
+  const targets = new Targets({ partitions: settings.partitions, scratch, signal })
   const harness = new Harness({
     settings,
     variants: VARIANTS,
+    targets,
     scratch,
     signal,
     progress,
@@ -43,7 +46,7 @@ export async function measureBoth(
     ...(afterRuns === undefined ? {} : { afterRuns }),
   })
   const idleLoop = new IdleLoop()
-  const outcome = await harness.runTest(test)
+  const outcome = await harness.runTest(test).finally(() => targets.close())
   const idle = await idleLoop.stop()
   signal.throwIfAborted()
   const results = resultsOf(outcome, settings)

@@ -58,7 +58,7 @@ export async function linkedinCommand(argv: readonly string[]): Promise<number> 
     const mode = values.quick === true ? 'quick' : values.full === true ? 'full' : 'normal'
     const tests = testsIn(values.tests)
     const drivers = driving(values)
-    const variants = variantsOf({ ...drivers, settings: { against: values.against ?? null } }).length
+    const variants = variantsOf({ ...drivers, against: values.against ?? null }).length
     const asked = columnsIn(values.columns)
     const runs = values.runs === undefined ? undefined : number(values.runs, '--runs', 3, 1, 100)
     const each = runs ?? (mode === 'quick' ? 1 : 3)

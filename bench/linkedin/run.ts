@@ -1,12 +1,12 @@
 /** The ten tests of 2014, with the settings of then and with today's: the runs it takes, and what becomes of them. */
-import { type AskedSettings, type BenchOptions, runBench } from '../bench.ts'
+import { type AskedSettings, Bench } from '../bench.ts'
 import { POOL_BYTES } from '../drivers/payloads.ts'
 import { factsOf } from '../facts.ts'
 import type { Progress } from '../measure/progress.ts'
 import { type Driving, UsageError } from '../options.ts'
 import { allTests, type BenchResult, type TestId, type TestResult, variantName } from '../result.ts'
 import { storedOf } from '../summary.ts'
-import { isLatencyTest } from '../workloads.ts'
+import { isLatencyTest, workloads } from '../workloads.ts'
 import { type Column, columns, HARDWARE_2014, MESSAGE_SIZES, type Published, published } from './published.ts'
 import type { LinkedinColumn, LinkedinResult, LinkedinTest } from './result.ts'
 
@@ -28,7 +28,8 @@ export interface LinkedinOptions {
   readonly dataDirectory?: string
   readonly signal: AbortSignal
   readonly progress: Progress
-  readonly run?: (options: BenchOptions) => Promise<BenchResult>
+  /** Measures these instead of brokers that are started here. */
+  readonly measure?: (settings: AskedSettings) => Promise<BenchResult>
   /** Told of what there is after each step. */
   readonly onStep?: (result: LinkedinResult) => void
 }
@@ -44,6 +45,7 @@ export interface Step {
 }
 
 const VALUE_BYTES = 100
+const PARTITIONS = 6
 const SYNC = 'single-producer-3x-sync'
 /** Each takes as long as several others: a quick run has them in one column, today's unless that is not asked for. */
 const LONG_TESTS = ['message-size', 'throughput-vs-stored']
@@ -53,6 +55,8 @@ const phases = {
     runs: 1,
     seconds: 1.5,
     warmUpSeconds: 0.7,
+    // One record at a time is few: code that is new to it would be most of what is measured.
+    latencyWarmUpSeconds: 6,
     latencyRecords: 1_000,
     recordsMax: 1_000_000,
     storedBytes: 1 * GIB,
@@ -61,6 +65,7 @@ const phases = {
     runs: 3,
     seconds: 10,
     warmUpSeconds: 2.5,
+    latencyWarmUpSeconds: 6,
     latencyRecords: 10_000,
     recordsMax: 10_000_000,
     storedBytes: 4 * GIB,
@@ -70,6 +75,7 @@ const phases = {
     runs: 3,
     seconds: 600,
     warmUpSeconds: 5,
+    latencyWarmUpSeconds: 6,
     latencyRecords: 50_000,
     recordsMax: 50_000_000,
     storedBytes: 40 * GIB,
@@ -111,15 +117,37 @@ export function stepsOf(
     )
 }
 
-/** Both columns of a test are neighbours. The longest comes last where time may be over before all is done. */
+/**
+ * Those of one broker first, then those of three: brokers go on from test to test, and are warm. Both columns of a test are
+ * neighbours. The longest comes last where time may be over before all is done.
+ */
 function inOrder(steps: readonly Step[], mode: LinkedinOptions['mode']): Step[] {
   const isLast = ({ id }: Step) => mode === 'quick' && id === 'throughput-vs-stored'
   const place = (step: Step) => (isLast(step) ? published.length : published.findIndex(({ id }) => id === step.id))
-  return steps.toSorted((a, b) => place(a) - place(b))
+  return steps.toSorted((a, b) => workloads[a.test].brokers - workloads[b.test].brokers || place(a) - place(b))
 }
 
 export async function runLinkedin(options: LinkedinOptions): Promise<LinkedinResult> {
-  const { signal, progress, command, mode } = options
+  if (options.measure !== undefined) return await measureAll(options, options.measure)
+  const { mode, dataDirectory, brokerMemoryBytes, command, against, signal, progress } = options
+  const bench = await Bench.open({
+    ...{ command, partitions: PARTITIONS, against, signal, progress, quick: mode === 'quick' },
+    ...options.driving,
+    ...(brokerMemoryBytes === undefined ? {} : { brokerMemoryBytes }),
+    ...(dataDirectory === undefined ? {} : { dataDirectory }),
+  })
+  try {
+    return await measureAll(options, (settings) => bench.run(settings))
+  } finally {
+    await bench.close()
+  }
+}
+
+async function measureAll(
+  options: LinkedinOptions,
+  measure: (settings: AskedSettings) => Promise<BenchResult>,
+): Promise<LinkedinResult> {
+  const { signal, progress, mode } = options
   const startedAt = new Date().toISOString()
   const startedMs = performance.now()
   const steps = inOrder(stepsOf(options.tests, mode, options.columns), mode)
@@ -133,16 +161,7 @@ export async function runLinkedin(options: LinkedinOptions): Promise<LinkedinRes
     progress.line(
       `${step.column.name}: batch.size ${step.batchBytes}, linger.ms ${step.column.lingerMs}, ${step.valueBytes} bytes`,
     )
-    const result = await (options.run ?? runBench)({
-      settings: settingsOf(step, options),
-      ...options.driving,
-      command,
-      signal,
-      progress,
-      quick: mode === 'quick',
-      ...(options.dataDirectory === undefined ? {} : { dataDirectory: options.dataDirectory }),
-    })
-    done.push({ step, result })
+    done.push({ step, result: await measure(settingsOf(step, options)) })
     if (done.length < steps.length) options.onStep?.(resultOf(options, startedAt, steps.length, done))
   }
   return resultOf(options, startedAt, steps.length, done)
@@ -224,7 +243,7 @@ export function networksOf({ results }: Pick<LinkedinResult, 'results'>): string
 function settingsOf(step: Step, options: LinkedinOptions): AskedSettings {
   const { mode, against, storedBytes, brokerMemoryBytes, runs } = options
   const { valueBytes, batchBytes, column, test } = step
-  const { recordsMax, ...phase } = phases[mode]
+  const { recordsMax, latencyWarmUpSeconds, ...phase } = phases[mode]
   const records =
     step.id === 'message-size'
       ? Math.min(recordsMax, SIZE_RUN_RECORDS, Math.round(SIZE_RUN_BYTES / valueBytes))
@@ -234,11 +253,12 @@ function settingsOf(step: Step, options: LinkedinOptions): AskedSettings {
     valueBytes,
     records,
     ...phase,
+    ...(isLatencyTest(test) ? { warmUpSeconds: latencyWarmUpSeconds } : {}),
     ...(runs === undefined ? {} : { runs }),
     batchBytes,
     lingerMs: column.lingerMs,
     acks: 1,
-    partitions: 6,
+    partitions: PARTITIONS,
     against,
     payloadSeed: 1,
     payloadPoolBytes: POOL_BYTES,

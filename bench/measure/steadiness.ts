@@ -27,10 +27,10 @@ const COMPILING_INTERVALS = 3
 
 /**
  * Of a JVM: steady over the long window, since a fresh one may be flat at a fifth of its rate for half a minute, and its compilers at rest
- * where that can be seen (`shares`, one for each interval that was).
+ * where that can be seen (`shares`, one for each interval that was). One that `wasWarm` under this load has to show only that it still is.
  */
-export function isWarmJvm(rates: readonly number[], shares: readonly number[]): boolean {
-  if (rates.length < LONG.intervals || !isSteady(rates)) return false
+export function isWarmJvm(rates: readonly number[], shares: readonly number[], wasWarm = false): boolean {
+  if ((rates.length < LONG.intervals && !wasWarm) || !isSteady(rates)) return false
   return shares.length === 0 || mean(shares.slice(-COMPILING_INTERVALS)) <= COMPILING_MAX
 }
 

@@ -13,16 +13,16 @@ const names = (options: Parameters<typeof variantsOf>[0]) =>
 
 describe('clients and brokers', () => {
   test('without options ours, and Kafka with its tools and ours where it is measured', () => {
-    expect(names({ settings: { against: null } })).toEqual(['pagelog'])
-    expect(names({ settings: { against: 'kafka' } })).toEqual(['pagelog', 'kafka', 'kafka+pagelog-client'])
+    expect(names({ against: null })).toEqual(['pagelog'])
+    expect(names({ against: 'kafka' })).toEqual(['pagelog', 'kafka', 'kafka+pagelog-client'])
   })
 
   test('those asked for drive each broker', () => {
     const { clients } = driving({ clients: 'pagelog, kafkajs,kafka-tools,kafkajs' })
     expect(clients).toEqual(['pagelog-client', 'kafkajs', 'kafka-tools'])
-    const settings = { against: 'kafka' }
+    const against = 'kafka'
     const kafka = ['kafka+pagelog-client', 'kafka+kafkajs', 'kafka']
-    expect(names({ clients: clients!, settings })).toEqual([
+    expect(names({ clients: clients!, against })).toEqual([
       'pagelog',
       'pagelog+kafkajs',
       'pagelog+kafka-tools',
@@ -31,7 +31,7 @@ describe('clients and brokers', () => {
   })
 
   test('brokers that are there stand instead of ours', () => {
-    expect(names({ hosts: 'a:1', clients: ['pagelog-client', 'kafkajs'], settings: { against: null } })).toEqual([
+    expect(names({ hosts: 'a:1', clients: ['pagelog-client', 'kafkajs'], against: null })).toEqual([
       'hosts',
       'hosts+kafkajs',
     ])

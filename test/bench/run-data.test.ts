@@ -9,6 +9,7 @@ import { Progress } from '../../bench/measure/progress.ts'
 import { makeScratch } from '../../bench/process/scratch.ts'
 import { isRun } from '../../bench/result.ts'
 import { hostsTarget } from '../../bench/targets/hosts.ts'
+import { Targets } from '../../bench/targets/targets.ts'
 import { Admin } from '../../src/client/index.ts'
 import { startBroker } from '../../src/testing/index.ts'
 import { settings } from './sample-result.ts'
@@ -41,25 +42,30 @@ test('a topic is there while a run works, and gone when it is over or has failed
   }
 })
 
-test('after a test the data of its brokers are gone', { timeout: 120_000 }, async () => {
+test('after a test its data are gone, after the last one those of its brokers', { timeout: 120_000 }, async () => {
   const parent = mkdtempSync(join(tmpdir(), 'pagelog-run-data-test-'))
   const scratch = makeScratch(parent)
+  const { signal } = new AbortController()
+  const targets = new Targets({ partitions: 2, scratch, signal })
   const directories: string[] = []
+  const stored = (directory: string) => readdirSync(directory).filter((name) => name.startsWith('bench-'))
   try {
     const harness = new Harness({
       settings: { ...settings, records: 20_000, warmUpSeconds: 0.05, runs: 1, against: null },
       variants: [{ target: 'pagelog', driver: 'pagelog-client' }],
-      ...{ scratch, signal: new AbortController().signal, progress: new Progress(1, { quiet: true }), settle: false },
+      ...{ targets, scratch, signal, progress: new Progress(1, { quiet: true }), settle: false },
       afterRuns: async ({ dataDirectory }) => {
         directories.push(dataDirectory)
-        expect(readdirSync(dataDirectory).some((name) => name.startsWith('bench-consumer'))).toBe(true)
+        expect(stored(dataDirectory)).not.toEqual([])
       },
     })
     const { variants } = await harness.runTest('single-consumer')
     expect(variants.flatMap(({ runs }) => runs).every(isRun)).toBe(true)
-    expect(directories).toHaveLength(1)
+    expect(directories.map(stored)).toEqual([[]])
+    await targets.close()
     expect(directories.filter((directory) => existsSync(directory))).toEqual([])
   } finally {
+    await targets.close()
     scratch.remove()
     rmSync(parent, { recursive: true, force: true })
   }

@@ -77,7 +77,7 @@ async function linkedin() {
   const tests = ['single-producer', 'single-consumer', 'message-size', 'end-to-end']
   return await runLinkedin({
     ...{ tests, mode: 'normal', against: null, command: 'a test', signal, progress: progress() },
-    run: async ({ settings }) => {
+    measure: async (settings) => {
       const results = settings.tests.map((name) => ({
         ...own,
         test: name,

@@ -4,6 +4,7 @@ import { Harness } from '../../harness.ts'
 import { formatGiB, formatRate } from '../../measure/progress.ts'
 import { median } from '../../measure/statistics.ts'
 import { type FailedRun, isRun, type RunResult } from '../../result.ts'
+import { Targets } from '../../targets/targets.ts'
 import type { GoalContext, GoalLine } from '../goal.ts'
 import { goalSettings } from '../settings.ts'
 
@@ -13,8 +14,9 @@ export async function stored(context: GoalContext): Promise<void> {
   const { scratch, signal, progress, runs } = context
   const settings = { ...goalSettings('throughput-vs-stored', runs, null), storedBytes: STORED_BYTES }
   const variants = [{ target: 'pagelog', driver: 'pagelog-client' }] as const
-  const harness = new Harness({ settings, variants, scratch, signal, progress, settle: true })
-  const outcome = await harness.runTest('throughput-vs-stored')
+  const targets = new Targets({ partitions: settings.partitions, scratch, signal })
+  const harness = new Harness({ settings, variants, targets, scratch, signal, progress, settle: true })
+  const outcome = await harness.runTest('throughput-vs-stored').finally(() => targets.close())
   signal.throwIfAborted()
   context.report(storedLine(outcome.variants.flatMap((variant) => variant.runs)))
 }

@@ -1,6 +1,6 @@
 /** The tests of 2014: which runs they take, and how ours stand beside what was published. Nothing is measured here. */
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { BenchOptions } from '../../../bench/bench.ts'
+import type { AskedSettings } from '../../../bench/bench.ts'
 import { published } from '../../../bench/linkedin/published.ts'
 import type { LinkedinResult } from '../../../bench/linkedin/result.ts'
 import { type LinkedinOptions, mergeLinkedin, runLinkedin, stepsOf } from '../../../bench/linkedin/run.ts'
@@ -21,19 +21,19 @@ import { schemaErrors } from '../suite-schema.ts'
 
 const all = published.map(({ id }) => id)
 
-function measured({ settings }: BenchOptions): BenchResult {
+function measured(settings: AskedSettings): BenchResult {
   const some = sample.results.find((one) => one.target === 'pagelog')!
   const results = settings.tests.map((name) => ({ ...some, test: name, recordsPerSecond: settings.batchBytes * 100 }))
   return { ...sample, complete: true, failures: [], results, settings: { ...settings, targets: {} } }
 }
 
 async function run(options: Partial<LinkedinOptions> = {}) {
-  const asked: BenchOptions[] = []
+  const asked: AskedSettings[] = []
   const result = await runLinkedin({
     ...{ tests: all, mode: 'quick', against: null, command: 'a test' },
     signal: new AbortController().signal,
     progress: new Progress(1, { quiet: true }),
-    run: async (given) => {
+    measure: async (given) => {
       asked.push(given)
       return measured(given)
     },
@@ -72,14 +72,14 @@ describe('steps', () => {
 
   test('one column, as many runs as asked', async () => {
     const { asked, result } = await run({ tests: ['single-producer'], columns: ['2014'], runs: 2 })
-    expect(asked.map(({ settings }) => [settings.batchBytes, settings.runs])).toEqual([[8196, 2]])
+    expect(asked.map((settings) => [settings.batchBytes, settings.runs])).toEqual([[8196, 2]])
     expect(linkedinRows(result)[1]?.at(-1)).toBe('not measured')
     expect(stepsOf(all, 'full', ['today']).every(({ column }) => column.name === 'today')).toBe(true)
   })
 
   test('sizes of records: a gigabyte a run at most, and ten million', async () => {
     const { asked } = await run({ tests: ['message-size'], mode: 'full', columns: ['today'] })
-    expect(asked.map(({ settings }) => settings.records)).toEqual([1e7, 1e7, 1e6, 1e5, 1e4])
+    expect(asked.map((settings) => settings.records)).toEqual([1e7, 1e7, 1e6, 1e5, 1e4])
   })
 
   test('what consumers find stored fits the page cache: of 50 million records no more than these', () => {
@@ -91,7 +91,7 @@ describe('steps', () => {
 
   test('the full size is that of 2014', async () => {
     const { asked } = await run({ tests: ['single-producer'], mode: 'full' })
-    expect(asked.map(({ settings }) => settings.records)).toEqual([50_000_000, 50_000_000])
+    expect(asked.map((settings) => settings.records)).toEqual([50_000_000, 50_000_000])
   })
 })
 
@@ -101,7 +101,7 @@ describe('how much is stored', () => {
 
   test('is less in a quick run, 40 GiB in a full one, or what is asked for', async () => {
     const stored = async (options: Partial<LinkedinOptions>) =>
-      (await run({ ...growing, ...options })).asked.map(({ settings }) => settings.storedBytes)
+      (await run({ ...growing, ...options })).asked.map((settings) => settings.storedBytes)
     expect(await stored({ mode: 'quick' })).toEqual([GIB])
     expect(await stored({ mode: 'normal' })).toEqual([4 * GIB, 4 * GIB])
     expect(await stored({ mode: 'full' })).toEqual([40 * GIB, 40 * GIB])
@@ -110,7 +110,7 @@ describe('how much is stored', () => {
 
   test('brokers are confined when that is asked for', async () => {
     const { asked } = await run({ ...growing, brokerMemoryBytes: GIB })
-    expect(asked.map(({ settings }) => settings.brokerMemoryBytes)).toEqual([GIB])
+    expect(asked.map((settings) => settings.brokerMemoryBytes)).toEqual([GIB])
   })
 })
 
@@ -118,7 +118,7 @@ describe('results', () => {
   test('a quick run takes test by test, so that it can end between any two', async () => {
     const tests = ['single-producer', 'throughput-vs-stored', 'single-consumer', 'end-to-end']
     const { asked } = await run({ tests })
-    const steps = asked.map(({ settings }) => [settings.tests.join(), settings.batchBytes])
+    const steps = asked.map((settings) => [settings.tests.join(), settings.batchBytes])
     expect(steps).toEqual([
       ['single-producer', 8196],
       ['single-producer', 65_536],
@@ -140,7 +140,7 @@ describe('results', () => {
     const stored = { bytes: 1e9, brokerBytes: 3e8, memoryBytes: null, tenths, lastOfFirst: 0.97 }
     const { result } = await run({
       tests: ['throughput-vs-stored'],
-      run: async (given) => {
+      measure: async (given) => {
         const whole = measured(given)
         const results = whole.results.map((one) => ({ ...one, runs: [{ ...sampleRun(1e6, 1), io, stored }] }))
         return { ...whole, results }
@@ -188,7 +188,7 @@ describe('results', () => {
     const { result } = await run({
       tests: ['single-producer-3x-sync'],
       columns: ['today'],
-      run: async (given) => {
+      measure: async (given) => {
         const whole = measured(given)
         const results = whole.results.map((one) => {
           return { ...one, runs: [{ ...sampleRun(1e6, 1), replication }], bottleneck: 'producer (a thread)' }
@@ -212,9 +212,9 @@ describe('results', () => {
     const { result } = await run({
       tests: ['single-producer', 'end-to-end'],
       columns: ['today'],
-      run: async (given) => {
+      measure: async (given) => {
         const whole = measured(given)
-        const test = given.settings.tests[0]!
+        const test = given.tests[0]!
         const ratio = (measure: 'recordsPerSecond' | 'latencyP50' | 'latencyP99', value: number) => {
           return { test, measure, target: 'pagelog', against: 'kafka', ratio: value, low: value, high: value }
         }
@@ -264,7 +264,7 @@ describe('results', () => {
     const { result } = await run({
       tests: ['single-producer', 'message-size'],
       signal: abort.signal,
-      run: async (given) => {
+      measure: async (given) => {
         abort.abort()
         return measured(given)
       },
