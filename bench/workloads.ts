@@ -23,10 +23,14 @@ const nothing = () => 0
 /** More is stored for a test of consumers than it measures, but no more than this: the page cache must hold that of every target. */
 const READ_RECORDS_MAX = 40_000_000
 
-/** The Java tool reads what is stored once and needs its first seconds to warm up: with Kafka there is more. */
+/** The Java tool reads what is stored once, is measured by the second, and needs its first seconds to warm up. */
+const JAVA_READ_RECORDS_MIN = 20_000_000
+
+/** With Kafka there is more. */
 export function readRecords({ records, against, runs }: BenchSettings): number {
   const wanted = records * (against === null || runs === 1 ? 2 : 4)
-  return Math.max(records, Math.min(wanted, READ_RECORDS_MAX))
+  const least = against === null ? 0 : JAVA_READ_RECORDS_MIN
+  return Math.max(records, Math.min(Math.max(wanted, least), READ_RECORDS_MAX))
 }
 
 export const workloads: Readonly<Record<TestId, Workload>> = {
