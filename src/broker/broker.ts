@@ -115,8 +115,9 @@ export class Broker {
   }
 
   metrics(): BrokerMetrics {
-    const { facade, connections } = this.#parts
+    const { facade, connections, directory } = this.#parts
     const { sampler, image } = facade
+    const { names, scrubber } = directory.knownDamage
     return {
       ...facade.counters,
       connections: connections.count,
@@ -124,6 +125,10 @@ export class Broker {
       topics: image.topicCount,
       partitions: facade.partitions.count,
       refusalLinesSuppressed: facade.refusals.suppressed,
+      logsDamaged: names.length + directory.damaged.size,
+      scrubPasses: scrubber.stats.passes,
+      scrubBytes: scrubber.stats.bytesRead,
+      scrubLogsDamaged: scrubber.stats.damaged,
       ...(sampler ? { process: { ...processUsage(), eventLoop: sampler.snapshot() } } : {}),
     }
   }
@@ -261,6 +266,7 @@ async function openReplicas(
     fetchers: membership.fetchers,
     rules,
     broken: (topicId, index) => membership.reportBroken(topicId, index),
+    damaged: (topicId, index) => membership.reportDamaged(topicId, index),
     removed: async (topic) => await topics?.removed(topic),
   })
   const lease = (): string | undefined => membership.lease
@@ -289,6 +295,8 @@ function openDirectory(
     logger,
     nodeId: settings.nodeId,
     settingsOf: (topic) => logSettingsOf(effectiveTopicSettings(defaults, image.topic(topic)?.configs ?? {})),
+    scrubsFirst: ({ topic, partition }) =>
+      image.topic(topic)?.partitions[partition]?.isr.includes(settings.nodeId) === true,
     ...(clusterId === undefined ? {} : { clusterId }),
   })
 }

@@ -126,6 +126,11 @@ export class ClusterMember {
     if (this.#isAnswering) this.#tellOf(topicId, index)
   }
 
+  /** A log is open and damaged: this broker is no member of that partition where another one is. */
+  reportDamaged(topicId: string, index: number): void {
+    if (this.#isAnswering) this.#tellOf(topicId, index)
+  }
+
   /** Before this broker looks at its partitions: what others say of them while it registers would be missed. */
   answerForLogs(): void {
     this.#isAnswering = true

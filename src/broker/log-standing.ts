@@ -138,7 +138,8 @@ export class LogStanding {
       this.#doubt === 'all' ||
       this.#suspects.has(key) ||
       (this.#doubt === 'rebooted' && !isSynced(topic.name, this.#wasSynced))
-    return { standing: isSuspect ? 'suspect' : 'trusted', end: [log.leaderEpoch, log.logEndOffset] }
+    const isDamaged = directory.knownDamage.has(`${topic.name}-${index}`)
+    return { standing: isSuspect ? 'suspect' : 'trusted', end: [log.leaderEpoch, log.logEndOffset], isDamaged }
   }
 
   /** The cluster knows what cannot be trusted; from now on this process vouches for what it has. */

@@ -171,6 +171,11 @@ export class Membership {
     this.#member?.reportBroken(topicId, index)
   }
 
+  /** A log is damaged: this broker leaves ISR and ELR of that partition where another one is in sync. */
+  reportDamaged(topicId: string, index: number): void {
+    this.#member?.reportDamaged(topicId, index)
+  }
+
   /** Registers the broker and stands for controller. Rejects as `BrokerRegistration.register`. */
   async join(directory: LogDirectory, endpoint: Endpoint): Promise<void> {
     const { env, settings, logger, bootId } = this.#options

@@ -23,10 +23,11 @@ export type {
   TrimEvent,
   TruncateEvent,
 } from './diagnostics.ts'
-export type { PartitionName } from './file-names.ts'
+export { type PartitionName, parsePartitionName } from './file-names.ts'
 export type { EpochEnd } from './leader-epoch-checkpoint.ts'
 export { Log, type LogOptions } from './log.ts'
-export { LogDirectory, type LogDirectoryOptions, type OpenLogOptions } from './log-directory.ts'
+export { LogDirectory } from './log-directory.ts'
+export type { LogDirectoryOptions, OpenLogOptions } from './log-directory-options.ts'
 export type { RecoveryReport } from './log-opening.ts'
 export { LogReader, type ReadOptions } from './log-reader.ts'
 export type { LogReplica, ReplicatedAppend } from './log-replica.ts'
@@ -40,6 +41,7 @@ export { type OpenLogDirectoryOptions, openLogDirectory } from './open-log-direc
 export type { AppendOptions, Durability, RecordInput } from './record-input.ts'
 export type { StreamOptions, WriteStreamOptions } from './record-streams.ts'
 export type { RemovedBytes, RepairedLog, RepairOptions, RepairReport } from './repair.ts'
+export type { ScrubStats } from './scrubber.ts'
 export type { Slice, SliceOptions } from './slice-reader.ts'
 export type { TimestampOffset } from './time-lookup.ts'
 export type { AbortedTransaction } from './transaction-index.ts'

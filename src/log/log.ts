@@ -23,6 +23,7 @@ import { loadLog } from './log-loader.ts'
 import type { RecoveryReport } from './log-opening.ts'
 import { LogReader, type ReadableLog, type ReadOptions } from './log-reader.ts'
 import { LogReplica } from './log-replica.ts'
+import { LogScrub } from './log-scrub.ts'
 import { type LogSettings, logDirectorySettings } from './log-settings.ts'
 import { LogState, type OffsetPersistence } from './log-state.ts'
 import { type LogStats, statsOf } from './log-stats.ts'
@@ -102,6 +103,8 @@ export class Log {
   readonly replica: LogReplica
   /** For LogDirectory's cleaner. */
   readonly compactor: Compactor
+  /** For LogDirectory's scrubber. */
+  readonly scrub: LogScrub
   #closing: Promise<void> | undefined
   #stopping: Promise<void> | undefined
 
@@ -112,6 +115,7 @@ export class Log {
     this.replica = new LogReplica(state, this.#appender)
     this.#records = new RecordAppender(state, this.#appender)
     this.#reader = new SliceReader(state)
+    this.scrub = new LogScrub(state)
     this.compactor = new Compactor({
       state,
       appender: this.#appender,
