@@ -7,9 +7,10 @@
  */
 import { hasCode, PagelogError } from '../base/index.ts'
 import type { File } from '../env/index.ts'
-import { baseOffset } from '../record/index.ts'
+import { baseOffset, leaderEpoch } from '../record/index.ts'
 import { BatchScanner, type BatchSource } from './batch-scanner.ts'
 import type { LogState } from './log-state.ts'
+import { compactedEndOf, isContradicted, OffsetOrder, orderOf } from './offset-order.ts'
 import type { Segment } from './segment.ts'
 
 export interface ScrubPace {
@@ -91,14 +92,11 @@ export class LogScrub {
     let offset = walk.offset
     try {
       while (scanner.next() || (await scanner.more())) {
-        const first = baseOffset(scanner.bytes, scanner.at)
-        const last = scanner.lastOffset
         const { position } = scanner
-        // Compaction may have taken offsets away anywhere.
-        if (first < offset || last < first || last >= segment.nextOffset) {
-          return { position, offset, reason: `batch with offsets ${first} to ${last} where ${offset} was expected` }
-        }
-        offset = last + 1
+        const wrong = this.#wrongField(segment, scanner, offset)
+        const reason = wrong instanceof Promise ? await wrong : wrong // waits for gaps only
+        if (reason !== undefined) return { position, offset, reason }
+        offset = scanner.lastOffset + 1
         if (walk.isSecond) return undefined
       }
       return scanner.fault === undefined ? undefined : { position: scanner.position, offset, reason: scanner.fault }
@@ -111,6 +109,30 @@ export class LogScrub {
     }
   }
 
+  /** What no CRC covers: where the batch lies, and the epoch that the log knows there. */
+  #wrongField(
+    segment: Segment,
+    scanner: BatchScanner,
+    expected: number,
+  ): string | undefined | Promise<string | undefined> {
+    const { segments, epochs, context, firstDirtyOffset } = this.#state
+    const { bytes, at, lastOffset: last } = scanner
+    const first = baseOffset(bytes, at)
+    const epoch = leaderEpoch(bytes, at)
+    const isActive = segment === segments.active
+    const mayHaveGaps = !isActive || first < compactedEndOf(context.settings, firstDirtyOffset)
+    const order = orderOf(first, last, { nextOffset: expected, baseOffset: segment.baseOffset, mayHaveGaps })
+    if (order === OffsetOrder.WRONG || last >= segment.nextOffset) return offsetsFault(first, last, expected)
+    // Of what lies before the log start epochs may be forgotten.
+    const isForgotten = epoch < 0 || first < (epochs.entries[0]?.startOffset ?? Number.POSITIVE_INFINITY)
+    if (!isForgotten && epoch !== epochs.epochAt(first)) {
+      return `leader epoch ${epoch} where ${epochs.epochAt(first)} was expected`
+    }
+    if (order === OffsetOrder.RIGHT) return undefined
+    const isWrong = (following: number | undefined): boolean => isContradicted(last, following)
+    return scanner.followingOffset().then((next) => (isWrong(next) ? offsetsFault(first, last, expected) : undefined))
+  }
+
   /** By a handle of its own, so that no segment is opened, and others closed, for this. */
   async #open(segment: Segment): Promise<File | undefined> {
     try {
@@ -121,6 +143,10 @@ export class LogScrub {
       throw error
     }
   }
+}
+
+function offsetsFault(first: number, last: number, expected: number): string {
+  return `batch with offsets ${first} to ${last} where ${expected} was expected`
 }
 
 /** From the page cache where that has it; what it has not is dropped again, for nobody else has asked for it. */

@@ -75,7 +75,8 @@ describe('a log that is open', () => {
     ['a payload in a sealed segment', HEADER_BYTES + 500, /CRC/],
     ['the checksum of a batch', 17, /CRC/],
     ['the length of a batch', 8, /./],
-    ['the base offset of a batch', 0, /was expected/],
+    ['the base offset of a batch', 2, /was expected/],
+    ['the leader epoch of a batch', 13, /leader epoch/],
   ])('and closed in order, with a flipped bit in %s: it is found, told and served on', async (_, at, reason) => {
     const { disk, directory: first } = await opened()
     for (const name of ['damaged', 'sound']) await fill(await first.create(name, 0), 200_000)
