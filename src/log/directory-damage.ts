@@ -28,7 +28,7 @@ export class DirectoryDamage {
   readonly #byName = new Map<string, PagelogError>()
   /** In whose folders it is written. */
   readonly #marked = new Set<string>()
-  readonly #listeners = new Set<(name: string) => void>()
+  readonly #listeners = new Set<(found: PartitionName) => void>()
 
   constructor(options: DirectoryDamageOptions) {
     const { env, settings, logger, logs, scrubsFirst, path } = options
@@ -53,8 +53,8 @@ export class DirectoryDamage {
     return [...this.#byName.keys()]
   }
 
-  /** `listener` is called with the name of each log that is found to be damaged. Returns the unsubscribe. */
-  onFound(listener: (name: string) => void): () => void {
+  /** `listener` is called for each log that is found to be damaged. Returns the unsubscribe. */
+  onFound(listener: (found: PartitionName) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
@@ -66,7 +66,7 @@ export class DirectoryDamage {
       'a log is damaged, and served on',
     )
     this.#byName.set(name, error)
-    for (const listener of this.#listeners) listener(name)
+    for (const listener of this.#listeners) listener(parsePartitionName(name)!)
   }
 
   /** The log is gone, or is looked at anew. */

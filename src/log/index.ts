@@ -23,7 +23,7 @@ export type {
   TrimEvent,
   TruncateEvent,
 } from './diagnostics.ts'
-export { type PartitionName, parsePartitionName } from './file-names.ts'
+export type { PartitionName } from './file-names.ts'
 export type { EpochEnd } from './leader-epoch-checkpoint.ts'
 export { Log, type LogOptions } from './log.ts'
 export { LogDirectory } from './log-directory.ts'

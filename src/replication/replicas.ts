@@ -12,7 +12,7 @@
  */
 import { hasCode, type Logger, PagelogError, surfaceInvariant } from '../base/index.ts'
 import type { Env, Timer } from '../env/index.ts'
-import { type Log, type LogDirectory, type LogSettings, parsePartitionName } from '../log/index.ts'
+import type { Log, LogDirectory, LogSettings, PartitionName } from '../log/index.ts'
 import type {
   ClusterImage,
   ImageChange,
@@ -143,7 +143,7 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
     const { directory } = options
     const unwatch = [
       directory.onOffline(() => this.#diskFailed()),
-      directory.knownDamage.onFound((name) => this.#damageFound(name)),
+      directory.knownDamage.onFound((found) => this.#damageFound(found)),
     ]
     this.#unwatchDisk = () => unwatch.forEach((stop) => void stop())
   }
@@ -352,9 +352,8 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
     return partition
   }
 
-  #damageFound(name: string): void {
-    const found = parsePartitionName(name)
-    const partition = found && this.partitions.find(found.topic, found.partition)
+  #damageFound(found: PartitionName): void {
+    const partition = this.partitions.find(found.topic, found.partition)
     if (partition?.isReplicated && !this.#closed) void this.#apply(partition.topicId, partition.index)
   }
 

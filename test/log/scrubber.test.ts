@@ -92,7 +92,7 @@ describe('a log that is open', () => {
     const { directory } = again
     expect(directory.damaged.size).toBe(0)
     const told: string[] = []
-    directory.knownDamage.onFound((name) => told.push(name))
+    directory.knownDamage.onFound(({ topic, partition }) => told.push(`${topic}-${partition}`))
     await passed(again)
     expect(told).toEqual(['damaged-0'])
     const error = directory.knownDamage.get('damaged-0')!
