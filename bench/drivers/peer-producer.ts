@@ -1,25 +1,29 @@
 /** The producer's driver with another client in it: the phases, values and sums of producer.ts. */
 import { crc32c } from '../../src/native/index.ts'
 import { LatencyRecorder } from '../measure/latency.ts'
-import { LoopDelayMeter } from '../measure/loop-delay.ts'
-import { SeriesRecorder } from '../measure/series.ts'
 import type { Channel } from './channel.ts'
 import { Payloads } from './payloads.ts'
 import type { Peer, PeerProducer } from './peers/peer.ts'
+import { type Producing, producePhases } from './producing.ts'
 import type { DriverResult, ProducerSpec } from './protocol.ts'
 
-class Sender {
+class Sender implements Producing {
+  readonly latency: LatencyRecorder
   readonly #producer: PeerProducer
   readonly #values: readonly Buffer[]
   #next = 0
   sent = 0
 
-  constructor(producer: PeerProducer, values: readonly Buffer[]) {
+  constructor(producer: PeerProducer, values: readonly Buffer[], latency: LatencyRecorder) {
+    this.latency = latency
     this.#producer = producer
     this.#values = values
   }
 
-  /** Sends until `records` are sent or `seconds` are over; then waits for all acknowledgements. */
+  get delivered(): number {
+    return this.#producer.delivered
+  }
+
   async run(records: number, seconds: number): Promise<{ records: number; seconds: number }> {
     const startedMs = performance.now()
     const deadlineMs = startedMs + seconds * 1000
@@ -41,6 +45,14 @@ class Sender {
     return { records: sent, seconds: (performance.now() - startedMs) / 1000 }
   }
 
+  async close(): Promise<{ errors: number; retries: number }> {
+    const producer = this.#producer
+    await producer.close()
+    if (producer.failed > 0) throw new Error(`${producer.failed} records were not acknowledged: ${producer.lastError}`)
+    // No client of others tells how often it sent again.
+    return { errors: 0, retries: 0 }
+  }
+
   /** The next ones, round the pool. */
   #take(count: number): Buffer[] {
     const taken: Buffer[] = new Array(count)
@@ -57,33 +69,5 @@ export async function runPeerProducer(peer: Peer, spec: ProducerSpec, channel: C
   const values = payloads.values.map(({ buffer, byteOffset, length }) => Buffer.from(buffer, byteOffset, length))
   const latency = new LatencyRecorder()
   const producer = await peer.produce(spec, (milliseconds) => latency.record(milliseconds))
-  const sender = new Sender(producer, values)
-  await channel.send({ type: 'ready' })
-  await channel.started
-
-  if (spec.warmUpSeconds > 0) await sender.run(Number.MAX_SAFE_INTEGER, spec.warmUpSeconds)
-  latency.reset()
-  const loopDelay = new LoopDelayMeter()
-  const series = new SeriesRecorder(() => producer.delivered)
-  const progress = setInterval(() => {
-    void channel.send({ type: 'progress', records: producer.delivered })
-  }, 500)
-  await channel.send({ type: 'measuring' })
-  series.start()
-  const measured = await sender.run(spec.records, spec.seconds)
-  const points = series.stop()
-  await channel.send({ type: 'measured' })
-  clearInterval(progress)
-  await producer.close()
-  if (producer.failed > 0) throw new Error(`${producer.failed} records were not acknowledged: ${producer.lastError}`)
-  return {
-    ...measured,
-    checksum: payloads.checksumOf(sender.sent),
-    latency: latency.encode(),
-    series: points,
-    errors: 0,
-    // No client of others tells how often it sent again.
-    retries: 0,
-    loopDelay: loopDelay.stop(),
-  }
+  return producePhases(new Sender(producer, values, latency), spec, payloads, channel)
 }

@@ -5,10 +5,9 @@
 import { Producer } from '../../src/client/index.ts'
 import { crc32c } from '../../src/native/index.ts'
 import { LatencyRecorder } from '../measure/latency.ts'
-import { LoopDelayMeter } from '../measure/loop-delay.ts'
-import { SeriesRecorder } from '../measure/series.ts'
 import type { Channel } from './channel.ts'
 import { Payloads } from './payloads.ts'
+import { type Producing, producePhases } from './producing.ts'
 import type { DriverResult, ProducerSpec } from './protocol.ts'
 
 /** One record in so many has its latency taken: often enough for p99.99, too rare to cost anything. */
@@ -16,7 +15,7 @@ const LATENCY_EVERY = 1009
 /** The clock is looked at once in so many records. */
 const LOOK_EVERY = 4096
 
-class ProducerDriver {
+class ProducerDriver implements Producing {
   readonly #producer: Producer
   readonly #topic: string
   readonly #values: readonly Uint8Array[]
@@ -30,7 +29,10 @@ class ProducerDriver {
     this.#values = values
   }
 
-  /** Sends until `records` are sent or `seconds` are over; then waits for all acknowledgements. */
+  get delivered(): number {
+    return this.#producer.stats.recordsDelivered
+  }
+
   async run(records: number, seconds: number): Promise<{ records: number; seconds: number }> {
     const startedMs = performance.now()
     const deadlineMs = startedMs + seconds * 1000
@@ -53,6 +55,12 @@ class ProducerDriver {
     this.sent += sent
     await producer.flush()
     return { records: sent, seconds: (performance.now() - startedMs) / 1000 }
+  }
+
+  async close(): Promise<{ errors: number; retries: number }> {
+    const { recordsFailed, retries } = this.#producer.stats
+    await this.#producer.close()
+    return { errors: recordsFailed, retries }
   }
 
   #sendTimed(value: Uint8Array): void {
@@ -78,33 +86,7 @@ export async function runProducer(spec: ProducerSpec, channel: Channel): Promise
   })
   const driver = new ProducerDriver(producer, spec.topic, payloads.values)
   await producer.partitionsOf(spec.topic)
-  await channel.send({ type: 'ready' })
-  await channel.started
-
-  if (spec.warmUpSeconds > 0) await driver.run(Number.MAX_SAFE_INTEGER, spec.warmUpSeconds)
-  driver.latency.reset()
-  const loopDelay = new LoopDelayMeter()
-  const series = new SeriesRecorder(() => producer.stats.recordsDelivered)
-  const progress = setInterval(() => {
-    void channel.send({ type: 'progress', records: producer.stats.recordsDelivered })
-  }, 500)
-  await channel.send({ type: 'measuring' })
-  series.start()
-  const measured = await driver.run(spec.records, spec.seconds)
-  const points = series.stop()
-  await channel.send({ type: 'measured' })
-  clearInterval(progress)
-  const { recordsFailed, retries } = producer.stats
-  await producer.close()
-  return {
-    ...measured,
-    checksum: payloads.checksumOf(driver.sent),
-    latency: driver.latency.encode(),
-    series: points,
-    errors: recordsFailed,
-    retries,
-    loopDelay: loopDelay.stop(),
-  }
+  return producePhases(driver, spec, payloads, channel)
 }
 
 export function acksOption(acks: number): 'all' | 1 | 0 {

@@ -1,7 +1,7 @@
 /**
  * A target is driven until it is steady before anything of it is measured: three fresh brokers of Apache Kafka on two cores need more than two
  * minutes under load until their compilers are done, and serve three times as much then. The rule is the same for every broker; ours is
- * steady from the start. The load is our client: a JVM's compilers would compete with those of the brokers for the cores.
+ * steady sooner. The load is our client: a JVM's compilers would compete with those of the brokers for the cores.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { estimatedBytesPerRecord } from '../limits/limits.ts'

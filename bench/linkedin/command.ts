@@ -62,7 +62,7 @@ export async function linkedinCommand(argv: readonly string[]): Promise<number> 
     const asked = columnsIn(values.columns)
     const runs = values.runs === undefined ? undefined : number(values.runs, '--runs', 3, 1, 100)
     const each = runs ?? (mode === 'quick' ? 1 : 3)
-    const steps = stepsOf(tests, mode, asked).reduce((sum, step) => sum + step.tests.length, 0)
+    const steps = stepsOf(tests, mode, asked).length
     const folder = resultFolder(values.out, new Date().toISOString())
     if (drivers.hosts !== undefined) await reachHosts(drivers.hosts, signals.signal)
     const result = await runLinkedin({

@@ -36,13 +36,14 @@ export interface LinkedinOptions {
 /** One call of the harness. */
 export interface Step {
   readonly column: Column
-  /** Which of `published` its tests are for, in the order of the tests. */
-  readonly ids: readonly string[]
-  readonly tests: readonly TestId[]
+  /** Which of `published` it is for. */
+  readonly id: string
+  readonly test: TestId
   readonly valueBytes: number
   readonly batchBytes: number
 }
 
+const VALUE_BYTES = 100
 const SYNC = 'single-producer-3x-sync'
 const GIB = 1024 ** 3
 const phases = {
@@ -84,56 +85,42 @@ export function ourTest(one: Published): TestId | undefined {
   return one.ours.find((id) => known.includes(id)) as TestId | undefined
 }
 
+/** A step for each test and column: after each there is a result, and a quick run can end between any two. */
 export function stepsOf(
   asked: readonly string[],
   mode: LinkedinOptions['mode'],
   names: readonly Column['name'][] = columns.map(({ name }) => name),
 ): Step[] {
-  const wanted = published.filter(({ id }) => asked.includes(id) && id !== 'message-size')
+  const wanted = published.filter(({ id }) => asked.includes(id))
   return columns
     .filter(({ name }) => names.includes(name))
-    .flatMap((column) => {
-      const found = wanted.flatMap((one) => {
+    .flatMap((column) =>
+      wanted.flatMap((one): Step[] => {
+        const { id } = one
+        if (id === 'message-size') {
+          if (mode === 'quick' && column.name !== 'today') return []
+          const { batchBytes } = column
+          return MESSAGE_SIZES.map((valueBytes) => ({ column, id, test: 'single-producer', valueBytes, batchBytes }))
+        }
         const test = ourTest(one)
-        return test === undefined ? [] : [{ id: one.id, test }]
-      })
-      const step = (some: typeof found, batchBytes: number, valueBytes = 100): Step[] =>
-        some.length === 0
-          ? []
-          : [{ column, ids: some.map(({ id }) => id), tests: some.map(({ test }) => test), valueBytes, batchBytes }]
-      const sizes = asked.includes('message-size') && (mode !== 'quick' || column.name === 'today')
-      return [
-        ...step(
-          found.filter(({ id }) => id !== SYNC),
-          column.batchBytes,
-        ),
-        ...step(
-          found.filter(({ id }) => id === SYNC),
-          column.syncBatchBytes,
-        ),
-        ...(sizes
-          ? MESSAGE_SIZES.flatMap((bytes) =>
-              step([{ id: 'message-size', test: 'single-producer' }], column.batchBytes, bytes),
-            )
-          : []),
-      ]
-    })
+        const batchBytes = id === SYNC ? column.syncBatchBytes : column.batchBytes
+        return test === undefined ? [] : [{ column, id, test, valueBytes: VALUE_BYTES, batchBytes }]
+      }),
+    )
 }
 
-/** A step for each test: a quick run can end between any two, and after each there is a result. Both columns of a test are neighbours. */
-function oneByOne(steps: readonly Step[], mode: LinkedinOptions['mode']): Step[] {
-  const single = steps.flatMap((step) => step.tests.map((test, i) => ({ ...step, ids: [step.ids[i]!], tests: [test] })))
-  // The longest comes last where time may be over before all is done.
-  const isLast = ({ ids }: Step) => mode === 'quick' && ids[0] === 'throughput-vs-stored'
-  const place = (step: Step) => (isLast(step) ? published.length : published.findIndex(({ id }) => id === step.ids[0]))
-  return single.sort((a, b) => place(a) - place(b))
+/** Both columns of a test are neighbours. The longest comes last where time may be over before all is done. */
+function inOrder(steps: readonly Step[], mode: LinkedinOptions['mode']): Step[] {
+  const isLast = ({ id }: Step) => mode === 'quick' && id === 'throughput-vs-stored'
+  const place = (step: Step) => (isLast(step) ? published.length : published.findIndex(({ id }) => id === step.id))
+  return steps.toSorted((a, b) => place(a) - place(b))
 }
 
 export async function runLinkedin(options: LinkedinOptions): Promise<LinkedinResult> {
   const { signal, progress, command, mode } = options
   const startedAt = new Date().toISOString()
   const startedMs = performance.now()
-  const steps = oneByOne(stepsOf(options.tests, mode, options.columns), mode)
+  const steps = inOrder(stepsOf(options.tests, mode, options.columns), mode)
   const done: Done[] = []
   for (const step of steps) {
     if (signal.aborted) break
@@ -234,13 +221,14 @@ export function networksOf({ results }: Pick<LinkedinResult, 'results'>): string
 
 function settingsOf(step: Step, options: LinkedinOptions): AskedSettings {
   const { mode, against, storedBytes, brokerMemoryBytes, runs } = options
-  const { valueBytes, batchBytes, column, tests } = step
+  const { valueBytes, batchBytes, column, test } = step
   const { recordsMax, ...phase } = phases[mode]
-  const records = step.ids.includes('message-size')
-    ? Math.min(recordsMax, SIZE_RUN_RECORDS, Math.round(SIZE_RUN_BYTES / valueBytes))
-    : recordsMax
+  const records =
+    step.id === 'message-size'
+      ? Math.min(recordsMax, SIZE_RUN_RECORDS, Math.round(SIZE_RUN_BYTES / valueBytes))
+      : recordsMax
   return {
-    tests,
+    tests: [test],
     valueBytes,
     records,
     ...phase,
@@ -259,9 +247,8 @@ function settingsOf(step: Step, options: LinkedinOptions): AskedSettings {
 
 function testOf(one: Published, done: readonly Done[]): LinkedinTest {
   const columnsOf = done.flatMap(({ step, result }) => {
-    const test = step.tests[step.ids.indexOf(one.id)]
-    if (test === undefined) return []
-    return result.results.filter((found) => found.test === test).map((found) => columnOf(step, result, found))
+    if (step.id !== one.id) return []
+    return result.results.filter(({ test }) => test === step.test).map((found) => columnOf(step, result, found))
   })
   const { id, title, recordsPerSecond, mebibytesPerSecond, latencyMs, note } = one
   return { id, title, published: { recordsPerSecond, mebibytesPerSecond, latencyMs, note }, columns: columnsOf }

@@ -3,23 +3,14 @@
  * whether one that has been flat for half a minute is at its end or before its next step, however busy the machine is.
  */
 import { readdirSync, readFileSync } from 'node:fs'
+import { statOf } from './processes.ts'
 
-/** Fixed for user space on Linux. */
-const TICKS_PER_SECOND = 100
 /** HotSpot's C1 and C2, as the kernel cuts their names off. */
 const COMPILER = /^C[12] Compiler/
 
 interface Reading {
   readonly compiling: ReadonlyMap<string, number>
   readonly all: number
-}
-
-/** Of a thread's or process's `stat`: its name and the CPU seconds it has used. */
-export function statOf(text: string): { name: string; cpuSeconds: number } {
-  const end = text.lastIndexOf(')')
-  const fields = text.slice(end + 2).split(' ')
-  const cpuSeconds = (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
-  return { name: text.slice(text.indexOf('(') + 1, end), cpuSeconds }
 }
 
 function read(pid: number): Reading | undefined {

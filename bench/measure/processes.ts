@@ -40,12 +40,18 @@ export function residentBytes(pid: number): number | undefined {
   }
 }
 
+/** Of a thread's or process's `stat`: its name and the CPU seconds it has used. */
+export function statOf(text: string): { name: string; cpuSeconds: number } {
+  // The name in parentheses may hold anything; fields 14 and 15 (user, system) are counted from after it.
+  const end = text.lastIndexOf(')')
+  const fields = text.slice(end + 2).split(' ')
+  const cpuSeconds = (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+  return { name: text.slice(text.indexOf('(') + 1, end), cpuSeconds }
+}
+
 function cpuOf(path: string): number | undefined {
   try {
-    const text = readFileSync(path, 'latin1')
-    // The command in parentheses may hold spaces; fields 14 and 15 (user, system) are counted from after it.
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+    return statOf(readFileSync(path, 'latin1')).cpuSeconds
   } catch {
     return undefined
   }

@@ -19,6 +19,8 @@ export class BatchInProgress {
   readonly order: number
   /** Times sent. */
   attempts = 0
+  /** An earlier try may be in the log, or come into it yet: under another sequence it could be there twice. */
+  isDoubtful = false
   /** -1 until the batch was given its sequence, and again when it needs a new one. */
   baseSequence = -1
   producerId = -1

@@ -150,6 +150,11 @@ export class PartitionQueue {
     for (const batch of this.#retries) batch.baseSequence = -1
   }
 
+  /** What waits to be sent again and must not be under another sequence than it had. */
+  doubtful(): BatchInProgress[] {
+    return this.#retries.filter(({ isDoubtful }) => isDoubtful)
+  }
+
   /** Gives a batch that is about to leave its sequence, once. */
   assignSequence(batch: BatchInProgress): void {
     if (batch.baseSequence >= 0) return

@@ -198,7 +198,7 @@ export class Sender {
     let bytes = 0
     for (let left = node.ready.length; left > 0; left--) {
       const queue = node.ready.peek()!
-      if (queue.leaderId === node.id && queue.sendable(nowMs)) {
+      if (queue.leaderId === node.id && queue.sendable(nowMs) && this.#mayBegin(queue, nowMs)) {
         const size = queue.next()!.sizeBytes
         if (batches.length > 0 && bytes + size > settings.requestBytesMax) break
         if (identity !== undefined && !identity.equip(queue)) break
@@ -212,6 +212,21 @@ export class Sender {
       this.#list(queue)
     }
     return batches
+  }
+
+  /**
+   * Before a new sequence begins. What had no clear answer is given up there, as Kafka's producer does when the gap before
+   * it will never be closed: a leader that stood still may yet append an earlier try.
+   */
+  #mayBegin(queue: PartitionQueue, nowMs: number): boolean {
+    if (!queue.needsNewEpoch && !queue.needsNewId) return true
+    const { topic, partition } = queue
+    const kafkaCode = ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    for (const batch of queue.doubtful()) {
+      const text = `${topic}-${partition}: ${errorOf(kafkaCode).name}: its sequence ended, and it may have been stored or not`
+      this.giveUp(batch, new PagelogError('PAGELOG_BROKER', text, { kafkaCode, retriable: false }))
+    }
+    return queue.sendable(nowMs)
   }
 
   async #send(node: NodeQueue, connection: AskingConnection, batches: readonly BatchInProgress[]): Promise<void> {
@@ -350,6 +365,8 @@ export class Sender {
     }
     logger.debug({ topic: queue.topic, partition: queue.partition, error: error.message }, 'batch will be sent again')
     queue.failures++
+    // Only what was refused for its sequence is surely not there.
+    batch.isDoubtful ||= error.kafkaCode === undefined || !REFUSES_SEQUENCE.has(error.kafkaCode)
     // Its leader has been replaced meanwhile: the new one has given no reason to wait.
     if (queue.leaderId !== -1 && queue.leaderEpoch > batch.leaderEpoch) {
       queue.notBeforeMs = 0
@@ -406,6 +423,14 @@ export class Sender {
  */
 const UNAWARE_MS = 1000
 const UNAWARE_PAUSE_MS = 5
+
+/** This try was refused for its place in the sequence: nothing of it was stored. */
+const REFUSES_SEQUENCE: ReadonlySet<number> = new Set([
+  ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+  ErrorCode.UNKNOWN_PRODUCER_ID,
+  ErrorCode.INVALID_PRODUCER_EPOCH,
+  ErrorCode.INVALID_PRODUCER_ID_MAPPING,
+])
 
 const MEANS_STALE_METADATA: ReadonlySet<number> = new Set([
   ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,

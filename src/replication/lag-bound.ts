@@ -1,8 +1,8 @@
 /**
  * How far producers who ask for the leader's word alone (acks=1, acks=0) may run ahead of the followers in sync:
- * `maxBytes` of a partition. What lies further ahead is answered when the slowest of those has come that near, or is not
- * in sync any more. So a fail-over loses no more than that of what was acknowledged, and followers read what is still
- * in the page cache.
+ * `maxBytes` of a partition. What lies further ahead is answered when the slowest of those has come that near, is away, or
+ * is not in sync any more. So a fail-over to one that has been asking loses about that of what was acknowledged, and
+ * followers read what is still in the page cache.
  *
  * Places count the bytes that the log has taken since it was opened: while followers keep up, an append costs one comparison.
  */

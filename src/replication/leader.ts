@@ -21,6 +21,7 @@ import type { IsrChange, IsrStore, RevisedPartition } from './isr-store.ts'
 import { LagBound } from './lag-bound.ts'
 import { type FollowerFetch, RemoteReplica } from './remote-replica.ts'
 import type { ReplicationRules } from './replication-rules.ts'
+import type { ReplicationWait } from './replication-waits.ts'
 
 /** What a leader has to know of the world. One for all partitions of a broker. */
 export interface LeaderContext {
@@ -30,6 +31,7 @@ export interface LeaderContext {
   readonly isrStore: IsrStore
   readonly replicaLagTimeMaxMs: number
   readonly replicaLagMaxBytes: number
+  readonly replicaFetchWaitMaxMs: number
   readonly rules: ReplicationRules
   /** A registered broker as the leader's image knows it; undefined for one that is not. */
   broker(id: number): RegisteredBroker | undefined
@@ -62,6 +64,8 @@ export interface LedPartition {
 
 /** Between two tries of a proposal. */
 const RETRY_MS = 250
+/** A follower asks again after each replica.fetch.wait.max.ms at the latest; one that has not for so many is away. */
+const SILENT_WAITS = 2
 
 export class Leader {
   readonly epoch: number
@@ -80,6 +84,8 @@ export class Leader {
   #notBeforeMs = Number.NEGATIVE_INFINITY
   #ended = false
   #later: Timer | undefined
+  #lagTimer: Timer | undefined
+  readonly #silentMs: number
   #retry: { readonly timer: Timer; readonly wake: () => void } | undefined
 
   constructor(context: LeaderContext, led: LedPartition, state: RevisedPartition, epochStart: number) {
@@ -90,6 +96,7 @@ export class Leader {
     this.epochStart = epochStart
     this.#maximalIsr = state.isr
     this.lag = new LagBound(led.log, context.replicaLagMaxBytes)
+    this.#silentMs = SILENT_WAITS * context.replicaFetchWaitMaxMs
     this.#followReplicas()
   }
 
@@ -212,6 +219,7 @@ export class Leader {
     this.lag.lift(errorCode)
     this.#retry?.wake()
     this.#later?.cancel()
+    this.#lagTimer?.cancel()
   }
 
   #followReplicas(): void {
@@ -225,11 +233,29 @@ export class Leader {
     this.#boundLag()
   }
 
+  /** Calls back when followers in sync are near enough to place `wait.end`, or away. */
+  awaitFollowers(wait: ReplicationWait): void {
+    this.lag.await(wait)
+    if (this.lag.waiting > 0) this.#boundAgain()
+  }
+
+  /** Nothing tells that a follower has become silent. */
+  #boundAgain(): void {
+    this.#lagTimer ??= this.#context.clock.after(this.#silentMs / 2, () => {
+      this.#lagTimer = undefined
+      this.#boundLag()
+      if (this.lag.waiting > 0) this.#boundAgain()
+    })
+  }
+
+  /** One that is away is not slow: nobody is held up until its session or its time in the ISR is over. */
   #boundLag(): void {
     let slowest = Number.POSITIVE_INFINITY
+    const nowMs = this.#context.clock.monotonicMs()
     for (const id of this.isr) {
       const remote = this.#remotes.get(id)
-      if (remote !== undefined && remote.place < slowest) slowest = remote.place
+      if (remote === undefined || remote.isSilent(this.#silentMs, nowMs)) continue
+      if (remote.place < slowest) slowest = remote.place
     }
     this.lag.slowestAt(slowest)
   }

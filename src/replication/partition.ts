@@ -187,7 +187,7 @@ export class Partition<S extends ReplicatedSettings = ReplicatedSettings> implem
 
   /** Calls back once followers are near enough to place `wait.end` of leader epoch `epoch`, or there are none to wait for. */
   awaitFollowers(wait: ReplicationWait, epoch: number): void {
-    if (this.#leader?.epoch === epoch) this.#leader.lag.await(wait)
+    if (this.#leader?.epoch === epoch) this.#leader.awaitFollowers(wait)
     else wait.settled(ErrorCode.NONE)
   }
 

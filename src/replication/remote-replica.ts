@@ -18,7 +18,7 @@ export class RemoteReplica {
   place: number
   /** Monotonic: when it last had all that the leader had. */
   caughtUpMs: number
-  #lastFetchMs = Number.NEGATIVE_INFINITY
+  #lastFetchMs: number
   /** The leader's end at that fetch. */
   #lastEnd = -1
 
@@ -26,6 +26,7 @@ export class RemoteReplica {
   constructor(id: number, nowMs: number, place: number) {
     this.id = id
     this.caughtUpMs = nowMs
+    this.#lastFetchMs = nowMs
     this.place = place
   }
 
@@ -44,6 +45,11 @@ export class RemoteReplica {
   stayed(nowMs: number): void {
     if (this.logEndOffset >= this.#lastEnd) this.caughtUpMs = Math.max(this.caughtUpMs, nowMs)
     this.#lastFetchMs = Math.max(this.#lastFetchMs, nowMs)
+  }
+
+  /** It has not asked for longer than that. */
+  isSilent(silentMs: number, nowMs: number): boolean {
+    return nowMs - this.#lastFetchMs > silentMs
   }
 
   isBehind(leaderEnd: number, lagMaxMs: number, nowMs: number): boolean {

@@ -116,7 +116,7 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
   private constructor(options: ReplicasOptions<S>, checkpoint: HighWatermarkCheckpoint) {
     const { env, nodeId, logger, image, settings, store } = options
     const { clock } = env
-    const { replicaLagTimeMaxMs, replicaLagMaxBytes } = settings
+    const { replicaLagTimeMaxMs, replicaLagMaxBytes, replicaFetchWaitMaxMs } = settings
     this.#options = options
     this.#checkpoint = checkpoint
     const { rules = soundRules } = options
@@ -124,7 +124,8 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
     const leaseValid = (): boolean => options.leaseValid()
     const ownEpoch = (): number => options.brokerEpoch()
     const broker = (id: number) => image.brokers.get(id)
-    const world = { clock, logger, isrStore, rules, replicaLagTimeMaxMs, replicaLagMaxBytes }
+    const lag = { replicaLagTimeMaxMs, replicaLagMaxBytes, replicaFetchWaitMaxMs }
+    const world = { clock, logger, isrStore, rules, ...lag }
     const lowered = (partition: Pick<Partition, 'log'>) => checkpoint.lowered(partition)
     this.#leaderContext = { nodeId, ...world, broker, ownEpoch, leaseValid, lowered }
     this.#fetchers =

@@ -1,6 +1,6 @@
 /** Compression when things go wrong: jobs that end late, out of order or not at all; damaged batches and bombs. */
 import { afterEach, describe, expect, test } from 'vitest'
-import { PagelogError } from '../../src/base/index.ts'
+import { ErrorCode, PagelogError } from '../../src/base/index.ts'
 import {
   type ConsumedBatch,
   Consumer,
@@ -94,6 +94,22 @@ describe('producer', () => {
     a!.end()
     await producer.flush()
     expect(storedValues()).toEqual(['a', 'b', 'c'])
+  })
+
+  test('after a batch that may have been stored is given up the next one waits for its compression', async () => {
+    const { broker, workers, producer, sendEach, storedValues } = await producing()
+    const [a, b, c] = await sendEach('a', 'b', 'c')
+    workers.jobs[0]!.end()
+    expect(await a).toMatchObject({ offset: 0 })
+    const error = ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    broker.inject(Produce, { kind: 'disconnect' }, { error })
+    workers.jobs[1]!.end()
+    expect(await b).toMatchObject({ kafkaCode: error })
+    expect(storedValues()).toEqual(['a'])
+    workers.jobs[2]!.end()
+    expect(await c).toMatchObject({ offset: 1 })
+    expect(storedValues()).toEqual(['a', 'c'])
+    expect(producer.stats).toMatchObject({ retries: 1, bufferBytesUsed: 0 })
   })
 
   test('a worker that dies fails the records of its batch alone', async () => {

@@ -257,6 +257,23 @@ describe('sequences', () => {
     expect(broker.callsOf(InitProducerId)).toHaveLength(1)
   })
 
+  test('what may have arrived is given up, not sent under a new epoch, when the gap before it stays', async () => {
+    const broker = await brokerWith(1)
+    const producer = producerOf(broker)
+    await producer.send({ topic: 't', value: 'a' })
+    broker.inject(Produce, { kind: 'disconnect' }, ...fails(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER))
+    await expect(producer.send({ topic: 't', value: 'b' })).rejects.toMatchObject({
+      code: 'PAGELOG_BROKER',
+      kafkaCode: ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+      retriable: false,
+    })
+    await producer.send({ topic: 't', value: 'c' })
+    expect(broker.partition('t', 0).values()).toEqual(['a', 'c'])
+    const last = batchesOf(broker).at(-1)!
+    expect([producerEpoch(last, 0), baseSequence(last, 0)]).toEqual([1, 0])
+    expect(producer.stats.bufferBytesUsed).toBe(0)
+  })
+
   test('a producer that the broker has forgotten starts anew', async () => {
     const broker = await brokerWith(1)
     const producer = producerOf(broker)

@@ -93,9 +93,14 @@ export class Browser {
     return Buffer.from(data as string, 'base64')
   }
 
+  /** Asked to, the browser ends after its own processes: killed, these would go on writing to the profile. */
   async close(): Promise<void> {
-    this.#process.kill('SIGKILL')
+    const timer = setTimeout(() => this.#process.kill('SIGKILL'), ANSWER_MS_MAX)
+    // Of the browser, not of the page.
+    this.#session = undefined
+    await this.#call('Browser.close').catch(() => {})
     await this.#exited
+    clearTimeout(timer)
     rmSync(this.#profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
   }
 

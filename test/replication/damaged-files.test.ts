@@ -214,8 +214,14 @@ function flippedAt(content: Uint8Array, path: string): number {
   // The first offset of an entry. It has no checksum, as Kafka's: a bit that leaves it likely is found by verifying only.
   if (path.endsWith('.txnindex')) return Math.min(10, content.length - 1)
   if (path.endsWith('-offset-checkpoint')) return text.trimEnd().length - 1
-  const value = /(cluster\.id=|topic_id: )/.exec(text)
-  return value === null ? content.length >> 1 : value.index + value[0].length + 1
+  const value = /(?:cluster\.id=|topic_id: )([\w-]{20})/d.exec(text)
+  if (value === null) return content.length >> 1
+  // The identity of another: a letter that becomes none would be found damaged.
+  return [...value[1]!].findIndex((letter) => /[\w-]/.test(flipped(letter))) + value.indices![1]![0]
+}
+
+function flipped(letter: string): string {
+  return String.fromCharCode(letter.charCodeAt(0) ^ 1)
 }
 
 function utf8(text: string): Uint8Array {

@@ -41,6 +41,7 @@ function partitionOf(nodeId: number, log: Log): Partition {
     isrStore: { change: () => Promise.reject(new Error('not asked')) },
     replicaLagTimeMaxMs: 30_000,
     replicaLagMaxBytes: 0,
+    replicaFetchWaitMaxMs: 500,
     rules: soundRules,
     broker: (id: number) => ({ epoch: 100 + id, modRevision: 100 + id }),
     ownEpoch: () => 100 + nodeId,

@@ -15,6 +15,7 @@ import { TestCluster, until } from './brokers.ts'
 const VALUE = 'v'.repeat(5000)
 const BATCH_BYTES = batchOf([VALUE]).length
 const LAG_MS = 10_000
+const WAIT_MS = 500
 
 describe('a leader', () => {
   let clock: VirtualClock
@@ -45,6 +46,7 @@ describe('a leader', () => {
       isrStore: { change },
       replicaLagTimeMaxMs: LAG_MS,
       replicaLagMaxBytes: bound * BATCH_BYTES,
+      replicaFetchWaitMaxMs: WAIT_MS,
       rules: soundRules,
       broker: (id: number) => ({ epoch: 100 + id, modRevision: 1 }),
       ownEpoch: () => 101,
@@ -99,13 +101,37 @@ describe('a leader', () => {
     await lead(2)
     const answers = await append(4)
     fetched(2, 4)
-    await clock.advance(LAG_MS + 1)
-    fetched(2, 4)
+    // It asks, but has not caught up for too long.
+    for (let ms = 0; ms <= LAG_MS; ms += WAIT_MS) {
+      await clock.advance(WAIT_MS)
+      fetched(2, 4)
+      fetched(3, 0)
+    }
     expect(offsetsOf(answers)).toEqual([0, 1])
     partition.check()
     await until(() => partition.leader!.isr.length === 2)
     expect(offsetsOf(answers)).toEqual([0, 1, 2, 3])
     expect(offsetsOf(await append(2))).toEqual([4, 5])
+  })
+
+  test('waits no longer for a follower that asks for nothing, until it does again', async () => {
+    await lead(2)
+    fetched(2, 0)
+    fetched(3, 0)
+    const answers = await append(4)
+    for (let i = 0; i < 3; i++) {
+      await clock.advance(WAIT_MS)
+      fetched(2, 4)
+      expect(offsetsOf(answers)).toEqual(i < 2 ? [0, 1] : [0, 1, 2, 3])
+    }
+    expect(partition.leader!.isr).toEqual([1, 2, 3])
+    expect(offsetsOf(await append(5))).toHaveLength(2)
+    fetched(2, 9)
+    fetched(3, 4)
+    const later = await append(1)
+    expect(offsetsOf(later)).toEqual([])
+    fetched(3, 9)
+    expect(offsetsOf(later)).toEqual([9])
   })
 
   test('waits for one that comes into the ISR, from where it is', async () => {
@@ -155,7 +181,8 @@ describe('a leader', () => {
 describe('connections with acks=1', () => {
   let cluster: TestCluster
   beforeAll(async () => {
-    const settings = { replicaFetchWaitMaxMs: 50, replicaLagTimeMaxMs: 60_000, replicaLagMaxBytes: 3 * BATCH_BYTES }
+    // Long waits: who stands still here is not to be taken for one that is away.
+    const settings = { replicaFetchWaitMaxMs: 30_000, replicaLagTimeMaxMs: 60_000, replicaLagMaxBytes: 3 * BATCH_BYTES }
     cluster = await TestCluster.start({ settings })
   }, 60_000)
   afterAll(() => cluster?.close())

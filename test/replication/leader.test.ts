@@ -63,6 +63,7 @@ async function lead(isr: readonly number[], minInsyncReplicas = 1, replicas = [1
     isrStore: store,
     replicaLagTimeMaxMs: LAG_MS,
     replicaLagMaxBytes: 0,
+    replicaFetchWaitMaxMs: 500,
     rules: soundRules,
     broker: (id: number) => {
       const epoch = epochs.get(id)

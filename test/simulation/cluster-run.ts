@@ -1,5 +1,5 @@
 /** One seed from the start of a cluster to the verdict over it. */
-import { hasCode } from '../../src/base/index.ts'
+import { ErrorCode, hasCode, PagelogError } from '../../src/base/index.ts'
 import type { ReplicationRules } from '../../src/replication/index.ts'
 import { SECOND, SimulatedCluster } from './cluster.ts'
 import { Nemesis } from './nemesis.ts'
@@ -91,7 +91,9 @@ async function live(cluster: SimulatedCluster, nemesis: Nemesis, faults: number)
 function isAllowed(who: string, error: unknown): boolean {
   if (!RecreatedTopic.isProducer(who)) return false
   if (hasCode(error, 'PAGELOG_TIMED_OUT') || hasCode(error, 'PAGELOG_CLOSED')) return true
-  return hasCode(error, 'PAGELOG_BROKER') && error.retriable
+  if (!(error instanceof PagelogError)) return false
+  // What may have arrived and came after one that was given up.
+  return error.retriable || error.kafkaCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
 }
 
 /** Every fourth cluster lets a leader acknowledge alone. */

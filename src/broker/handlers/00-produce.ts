@@ -241,25 +241,24 @@ class ProduceCall {
   #awaitFollowers(partition: Partition, epoch: number, place: number, answer: PartitionAnswer): void {
     const timeoutMs = this.#request.body.timeoutMs / 2
     this.#replicating ??= new DelayedProduce(this.#broker.clock, timeoutMs, ErrorCode.NONE)
-    this.#replicating.waitForFollowers(partition, epoch, place, (errorCode) => {
-      if (errorCode !== ErrorCode.NONE) this.#refuseAppended(answer, partition, errorCode)
-      this.#oneSettled()
-    })
+    this.#replicating.waitForFollowers(partition, epoch, place, this.#settling(partition, answer))
   }
 
   #awaitReplication(partition: Partition, epoch: number, result: AppendResult, answer: PartitionAnswer): void {
     const { timeoutMs } = this.#request.body
     this.#replicating ??= new DelayedProduce(this.#broker.clock, timeoutMs, ErrorCode.REQUEST_TIMED_OUT)
-    this.#replicating.wait(partition, epoch, result.lastOffset + 1, (errorCode) => {
-      if (errorCode !== ErrorCode.NONE) this.#refuseAppended(answer, partition, errorCode)
-      this.#oneSettled()
-    })
+    this.#replicating.wait(partition, epoch, result.lastOffset + 1, this.#settling(partition, answer))
   }
 
-  /** It is written, so nobody may take it for refused: an answer without an offset says that nothing is known. */
-  #refuseAppended(answer: PartitionAnswer, partition: Partition, errorCode: number): void {
-    answer.baseOffset = -1
-    this.#refuse(answer, partition, { errorCode, message: null })
+  #settling(partition: Partition, answer: PartitionAnswer): (errorCode: number) => void {
+    return (errorCode) => {
+      // It is written, so nobody may take it for refused: an answer without an offset says that nothing is known.
+      if (errorCode !== ErrorCode.NONE) {
+        answer.baseOffset = -1
+        this.#refuse(answer, partition, { errorCode, message: null })
+      }
+      this.#oneSettled()
+    }
   }
 
   #appendFailed(partition: Partition, error: unknown, answer: PartitionAnswer): void {

@@ -8,7 +8,7 @@ import { BatchWriter } from '../../../src/record/index.ts'
 import { RawClient } from '../../broker/raw-client.ts'
 import type { History } from '../../simulation/history.ts'
 import type { FaultCluster } from './fault-cluster.ts'
-import { pause, type Torture } from './under-load.ts'
+import type { Torture } from './under-load.ts'
 
 export const BUFFERED = 100
 /** A question after so many produce requests. */
@@ -70,9 +70,9 @@ function batchOf(value: string): Uint8Array {
 
 /**
  * A leader that nobody but clients reaches: it appends what they send, waits for its followers, and hears in the end
- * that it was replaced, after `leastMs` or later. Healed when it resolves.
+ * that it was replaced. Healed when it resolves.
  */
-export async function isolateLeader(cluster: FaultCluster, torture: Torture, leastMs = 0): Promise<void> {
+export async function isolateLeader(cluster: FaultCluster, torture: Torture): Promise<void> {
   const { topic, writable } = torture
   const id = cluster.partition(topic, 0).leader
   const epoch = cluster.epochOf(id)
@@ -82,10 +82,8 @@ export async function isolateLeader(cluster: FaultCluster, torture: Torture, lea
     cluster.hosts.cut(other, name)
   }
   const { answered } = await sendBuffered(torture, cluster.broker(id).address)
-  const untilMs = performance.now() + leastMs
   await cluster.until('another one leads', () => ![id, -1].includes(cluster.partition(topic, 0).leader))
   await writable()
-  await pause(untilMs - performance.now())
   cluster.hosts.heal()
   await answered
   await cluster.whole(new Map([[id, epoch]]))

@@ -1,7 +1,9 @@
 /**
  * The controls of these tests: brokers with one rule of replication broken (broken-rules.mjs). The same checker must find
  * each, under the same load, by what that rule keeps from happening, or what the other tests find sound proves nothing. That
- * a test fails somehow, or a cluster does not heal, proves nothing either.
+ * a test fails somehow, or a cluster does not heal, proves nothing either. 'ISR change without compare' is not among them: a
+ * leader that was replaced nearly always hears of that before it writes, so only the simulation finds it
+ * (test/simulation/broken-rules.faults.ts).
  */
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
@@ -50,18 +52,10 @@ async function stopLeaders(cluster: FaultCluster, torture: Torture): Promise<voi
   }
 }
 
-/** Alone for so long that it takes the others out of the ISR, as far as it knows. */
-const LAG_MS = 6_000
-
 const controls: readonly Control[] = [
   { rule: 'ack before write', verdicts: ['lost'], faults: isolateLeader },
   { rule: 'truncate by high watermark', verdicts: ['lost', 'diverged'], faults: killAll },
   { rule: 'no epoch check', verdicts: ['lost', 'diverged', 'two values'], faults: stopLeaders },
-  {
-    rule: 'ISR change without compare',
-    verdicts: ['unlawful state'],
-    faults: (cluster, torture) => isolateLeader(cluster, torture, LAG_MS),
-  },
   { rule: 'zombie leader acks', verdicts: ['lost'], faults: isolateLeader },
 ]
 

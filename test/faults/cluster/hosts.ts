@@ -7,6 +7,7 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
+import { startTimeOf } from '../../../bench/process/start-time.ts'
 
 export interface Hosts {
   readonly canCut: boolean
@@ -145,18 +146,9 @@ class Namespaces implements Hosts {
 function sweep(): void {
   for (const line of run(['ip', 'netns', 'list']).split('\n')) {
     const [, space, tag, pid] = /^((pl([0-9a-z]+)-[0-9a-z]+)-\w+)/.exec(line) ?? []
-    if (tag === undefined || isAlive(Number.parseInt(pid!, 36))) continue
+    if (tag === undefined || startTimeOf(Number.parseInt(pid!, 36)) !== undefined) continue
     tryRun(['ip', 'netns', 'del', space!])
     tryRun(['ip', 'link', 'del', `${tag}b`])
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
   }
 }
 

@@ -51,7 +51,8 @@ public class Client {
         settings.put("compression.type", codec);
         if (question.has("level")) settings.put("compression." + codec + ".level", question.get("level").asInt());
         settings.put("batch.size", 600_000);
-        settings.put("linger.ms", 100);
+        // One batch, whatever the machine is doing: flush ends the wait.
+        settings.put("linger.ms", 5_000);
         List<Future<RecordMetadata>> sent = new ArrayList<>();
         try (var producer = new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer())) {
             String topic = question.get("topic").asText();

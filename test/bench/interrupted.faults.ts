@@ -5,21 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { packageRoot } from '../../bench/process/package-root.ts'
+import { startTimeOf } from '../../bench/process/start-time.ts'
 
 let directory = ''
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'pagelog-bench-test-'))
 })
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
 
 /** The brokers that a run wrote down. */
 function brokersOf(data: string): number[] {
@@ -48,7 +40,7 @@ test.each(['SIGINT', 'SIGKILL'] as const)('%s', { timeout: 120_000 }, async (sig
     await expect.poll(isServing, { timeout: 60_000 }).toBe(true)
     bench.kill(signal)
     expect(await ended).toBe(signal === 'SIGINT' ? 1 : null)
-    await expect.poll(() => brokers.filter(isAlive), { timeout: 60_000 }).toEqual([])
+    await expect.poll(() => brokers.filter((pid) => startTimeOf(pid) !== undefined), { timeout: 60_000 }).toEqual([])
     if (signal === 'SIGINT') expect(readdirSync(data), said).toEqual([])
   } finally {
     bench.kill('SIGKILL')
