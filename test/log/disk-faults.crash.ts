@@ -31,10 +31,7 @@ class Serving {
   async open(): Promise<void> {
     const { machine, clock } = this.#world
     const env = { disk: machine.disk, clock, random: new SeededRandom(machine.seed) }
-    // What reads in the background would only move in time what is counted here.
-    const quiet = { scrubBytesPerSecond: 0 }
-    const options = { env, path: this.path, defaults: settings, settings: quiet }
-    this.directory = await retried(() => LogDirectory.open(options))
+    this.directory = await retried(() => LogDirectory.open({ env, path: this.path, defaults: settings }))
     expect(this.directory.damaged.size).toBe(0)
     this.log = await retried(() => this.directory.create('t', 0))
   }
