@@ -162,7 +162,7 @@ async function startParts(options: BrokerOptions, undo: (() => unknown)[]): Prom
   const { store, image } = membership
   const clusterId = await membership.clusterId()
   await membership.checkNodeId()
-  const directory = await openDirectory(env, logger, settings, { defaults, image, clusterId })
+  const directory = await openDirectory(env, logger, settings, { defaults, membership, clusterId })
   undo.push(() => directory.close({ clean: false }))
   directory.onOffline((error) => logger.error({ path, error }, 'the log directory failed and is offline until restart'))
   await membership.settle(directory)
@@ -277,7 +277,7 @@ async function openReplicas(
 
 interface DirectoryContext {
   readonly defaults: TopicSettings
-  readonly image: ClusterImage
+  readonly membership: Membership
   readonly clusterId: string | undefined
 }
 
@@ -285,8 +285,9 @@ function openDirectory(
   env: Env,
   logger: Logger,
   settings: BrokerSettings,
-  { defaults, image, clusterId }: DirectoryContext,
+  { defaults, membership, clusterId }: DirectoryContext,
 ): Promise<LogDirectory> {
+  const { image } = membership
   return LogDirectory.open({
     env,
     path: settings.logDir,
@@ -297,6 +298,7 @@ function openDirectory(
     settingsOf: (topic) => logSettingsOf(effectiveTopicSettings(defaults, image.topic(topic)?.configs ?? {})),
     scrubsFirst: ({ topic, partition }) =>
       image.topic(topic)?.partitions[partition]?.isr.includes(settings.nodeId) === true,
+    beforeCut: (name) => membership.reportCut(name),
     ...(clusterId === undefined ? {} : { clusterId }),
   })
 }

@@ -6,7 +6,7 @@
  */
 import { hasCode, type Logger, PagelogError } from '../base/index.ts'
 import type { Env } from '../env/index.ts'
-import type { LogDirectory } from '../log/index.ts'
+import type { LogDirectory, PartitionName } from '../log/index.ts'
 import {
   type ClusterImage,
   type ImageChange,
@@ -118,6 +118,11 @@ export class ClusterMember {
   /** Decides which of the directory's logs can be trusted. Before anything is created in it. */
   async settle(directory: LogDirectory): Promise<void> {
     await this.#standing.settle(directory)
+  }
+
+  /** Before recovery cuts off what had been written whole. */
+  async reportCut({ topic, partition }: PartitionName): Promise<void> {
+    await this.#standing.cut(topic, partition)
   }
 
   /** A log could not be opened: this broker is no member of that partition. */

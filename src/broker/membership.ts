@@ -5,7 +5,7 @@
  */
 import { ErrorCode, hasCode, type Logger, PagelogError } from '../base/index.ts'
 import type { Env } from '../env/index.ts'
-import { type LogDirectory, randomId, storedClusterId } from '../log/index.ts'
+import { type LogDirectory, type PartitionName, randomId, storedClusterId } from '../log/index.ts'
 import { ClusterImage, connectMetadata, EmbeddedMetadata, joinCluster, type MetadataStore } from '../metadata/index.ts'
 import { BrokerRegistration, type Controller, newIncarnation } from '../replication/index.ts'
 import type { ClusterMember } from './cluster-member.ts'
@@ -154,6 +154,11 @@ export class Membership {
     if (this.alone) return
     const { ClusterMember } = await loadClusterMember()
     this.#member = await ClusterMember.open({ ...this.#options, store: this.store, image: this.image })
+  }
+
+  /** While the directory is opened: records that a log had are about to be cut off. Rejects as the disk does. */
+  async reportCut(name: PartitionName): Promise<void> {
+    await this.#member?.reportCut(name)
   }
 
   /** Before anything is created in the directory. */

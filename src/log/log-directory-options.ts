@@ -15,6 +15,11 @@ export interface LogDirectoryOptions {
   readonly settingsOf?: (topic: string) => LogSettings
   /** Whether the log is among those that are read through for damage before the others; all are without it. */
   readonly scrubsFirst?: (name: PartitionName) => boolean
+  /**
+   * Awaited, at open, before recovery cuts batches off a log that had been written whole, and not only the end of a write
+   * that was under way: whoever dies later would not know it any more. Rejects: the directory does not open.
+   */
+  readonly beforeCut?: (name: PartitionName) => Promise<void>
   /** Must agree with meta.properties when that is there; 0 and a random id for a new directory without it. */
   readonly nodeId?: number
   readonly clusterId?: string

@@ -36,7 +36,7 @@ import { type MetaProperties, openMetaProperties, randomId } from './meta-proper
 import { type RepairOptions, type RepairReport, repairLog } from './on-demand.ts'
 import { PartitionFiles } from './partition-files.ts'
 import { readTopicId, writeFirstFiles, writeTopicId } from './partition-metadata.ts'
-import { takeAway } from './partition-removal.ts'
+import { hasRoomToKeep, takeAway } from './partition-removal.ts'
 import { retainAll } from './retention-pass.ts'
 import { SegmentCache } from './segment-cache.ts'
 
@@ -248,9 +248,16 @@ export class LogDirectory {
     await removing
   }
 
-  /** As `remove`, but its files stay in a folder that is never opened; for who operates the broker to look at or remove. */
-  setAside(topic: string, partition: number, why: 'stray' | 'damaged' = 'stray'): Promise<void> {
-    return this.remove(topic, partition, why === 'stray' ? STRAY_DIRECTORY_SUFFIX : DAMAGED_DIRECTORY_SUFFIX)
+  /**
+   * As `remove`, but its files stay in a folder that is never opened; for who operates the broker to look at or remove.
+   * Those of a damaged log only where the disk has room enough; false: they are gone.
+   */
+  async setAside(topic: string, partition: number, why: 'stray' | 'damaged' = 'stray'): Promise<boolean> {
+    const { disk } = this.#options.env
+    const isKept = why === 'stray' || (await hasRoomToKeep(disk, this.path, nameOf({ topic, partition })))
+    const suffix = why === 'stray' ? STRAY_DIRECTORY_SUFFIX : DAMAGED_DIRECTORY_SUFFIX
+    await this.remove(topic, partition, isKept ? suffix : DELETE_DIRECTORY_SUFFIX)
+    return isKept
   }
 
   async #remove(name: string, log: Log | undefined, suffix: string): Promise<void> {
@@ -360,7 +367,7 @@ export class LogDirectory {
       if (files === undefined) return
       const topicId = await readTopicId(files)
       const offsets = known ?? this.#checkpoints.knownOf(name)
-      const log = await this.#openLog(name, this.#settingsOf(partition.topic), files, offsets, known !== undefined)
+      const log = await this.#openLog(partition, files, offsets, known !== undefined)
       // The checkpoints are about to name it, which then says that it is known whether it was compacted: gaps that were
       // believed now must not be looked at again.
       if (offsets.firstDirtyOffset === undefined && log.segmentCount > 1) await log.flush()
@@ -375,20 +382,22 @@ export class LogDirectory {
   }
 
   #openLog(
-    name: string,
-    settings: LogSettings,
+    { topic, partition }: PartitionName,
     files: PartitionFiles,
     { recoveryPoint, logStartOffset, firstDirtyOffset }: OffsetsAtOpen,
     wasRepaired: boolean,
   ): Promise<Log> {
+    const { env, beforeCut = async () => {} } = this.#options
+    const name = nameOf({ topic, partition })
     return Log.open({
-      env: this.#options.env,
+      env,
       directory: `${this.path}/${name}`,
-      settings,
+      settings: this.#settingsOf(topic),
       recoveryPoint,
       logStartOffset,
       cleanShutdown: this.wasClean && !wasRepaired,
       files,
+      beforeCut: () => beforeCut({ topic, partition }),
       persist: this.#checkpoints.persistenceOf(name),
       compaction: { limits: compactionLimitsOf(this.settings), firstDirtyOffset },
       cache: this.#cache,

@@ -69,6 +69,8 @@ export interface LogOptions {
   readonly cleanShutdown: boolean
   /** What lies in `directory`, for a caller that has looked already. */
   readonly files?: PartitionFiles
+  /** Awaited before recovery cuts off batches that had been written whole, and not only the end of a write under way. */
+  readonly beforeCut?: () => Promise<void>
   /** Where an empty directory begins; records before it are not served. 0 by default. */
   readonly logStartOffset?: number
   readonly logger?: Logger
@@ -136,10 +138,11 @@ export class Log {
     const { directory, settings, recoveryPoint, cleanShutdown, logStartOffset = 0 } = options
     const share = new CacheShare(options.cache ?? new SegmentCache(defaultsOf(logDirectorySettings)))
     const context: SegmentContext = { disk, clock, directory, settings, share }
-    const files = options.files === undefined ? {} : { files: options.files }
+    const { files, beforeCut } = options
+    const given = { ...(files ? { files } : {}), ...(beforeCut ? { beforeCut } : {}) }
     const compactedEnd = options.compaction?.firstDirtyOffset
     const loaded = await share.cache.within(() =>
-      loadLog({ context, logger, logStartOffset, recoveryPoint, cleanShutdown, compactedEnd, ...files }),
+      loadLog({ context, logger, logStartOffset, recoveryPoint, cleanShutdown, compactedEnd, ...given }),
     )
     const { segments, report } = loaded
     const end = segments.active.nextOffset

@@ -1,5 +1,5 @@
 /** Takes the folder of a partition away: to be deleted, or kept under a name that nobody opens. */
-import type { Env } from '../env/index.ts'
+import type { Disk, Env } from '../env/index.ts'
 import { DAMAGED_DIRECTORY_SUFFIX, DELETE_DIRECTORY_SUFFIX } from './file-names.ts'
 
 /**
@@ -23,6 +23,31 @@ export async function takeAway(
       await disk.removeDirectory(`${path}/${other}`)
     }
   }
+}
+
+/** So many times as much as all damaged logs that are kept has to be free: the logs that follow them need it once. */
+const ROOM_FACTOR = 2
+
+/**
+ * Whether a damaged log can be kept beside the one that is copied in its place. Earlier ones count, for what replaces them
+ * may still be on its way. What cannot be measured counts as nothing.
+ */
+export async function hasRoomToKeep(disk: Disk, path: string, name: string): Promise<boolean> {
+  const free = await disk.freeSpace(path).catch(() => Number.POSITIVE_INFINITY)
+  let kept = 0
+  for (const folder of await disk.list(path)) {
+    if (folder === name || folder.endsWith(DAMAGED_DIRECTORY_SUFFIX)) kept += await bytesIn(disk, `${path}/${folder}`)
+    if (free < ROOM_FACTOR * kept) return false
+  }
+  return true
+}
+
+async function bytesIn(disk: Disk, directory: string): Promise<number> {
+  let bytes = 0
+  for (const file of await disk.list(directory).catch(() => [])) {
+    bytes += (await disk.status(`${directory}/${file}`).catch(() => undefined))?.size ?? 0
+  }
+  return bytes
 }
 
 /** A topic's name may begin with that of another and a dot. */

@@ -399,10 +399,11 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
   async #setDamagedAside(topic: string, index: number, known: Pick<Map<string, Error>, 'get'>): Promise<void> {
     const { directory, logger } = this.#options
     const fields = { topic, partition: index, error: known.get(`${topic}-${index}`) }
-    const message =
-      'a damaged log is copied anew from its leader; what it had is kept in a folder that ends in -damaged'
-    logger.warn(fields, `${message}, which can be removed when no partition lacks replicas`)
-    await directory.setAside(topic, index, 'damaged')
+    const isKept = await directory.setAside(topic, index, 'damaged')
+    const rest = isKept
+      ? 'kept in a folder that ends in -damaged, which can be removed when no partition lacks replicas'
+      : 'removed, for the disk has not the room for both'
+    logger.warn(fields, `a damaged log is copied anew from its leader; what it had is ${rest}`)
   }
 
   /** What is stored under that name says that it is another topic's (KIP-516). */

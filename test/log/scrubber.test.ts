@@ -227,4 +227,20 @@ describe('a mark in the folder', () => {
     expect(await disk.list(`${PATH}/${last[0]}`)).toContain('pagelog-damaged.json')
     await directory.close()
   })
+
+  test('goes with the log where the disk has not twice the room of all damaged logs that are kept', async () => {
+    const { directory, disk } = await opened()
+    const folders = async () => (await disk.list(PATH)).filter((name) => name.includes('.') && name.startsWith('t'))
+    for (const topic of ['t0', 't1', 't2']) await fill(await directory.create(topic, 0), 100_000)
+    // Of 100 KB each: for the second one as much would have to be free as for both.
+    disk.capacityBytes = disk.capacityBytes - (await disk.freeSpace()) + 300_000
+    expect(await directory.setAside('t0', 0, 'damaged')).toBe(true)
+    expect(await directory.setAside('t1', 0, 'damaged')).toBe(false)
+    expect(await folders()).toEqual([expect.stringMatching(/^t0-0\.[0-9a-f]{32}-damaged$/)])
+    disk.capacityBytes += 300_000
+    expect(await directory.setAside('t2', 0, 'damaged')).toBe(true)
+    expect(await folders()).toHaveLength(2)
+    expect(directory.offline).toBe(false)
+    await directory.close()
+  })
 })
