@@ -128,8 +128,8 @@ export class LogStanding {
     const { bootId, image } = this.#options
     const id = image.topic(topic)?.id
     const before = this.#before
-    // After another boot that is what a power loss does, and `settle` knows what to make of it.
-    if (bootId === '' || before?.bootId !== bootId) return
+    // After another boot that is what a power loss does, and `settle` knows what to make of it. After `settle` nobody starts.
+    if (bootId === '' || before?.bootId !== bootId || this.#directory !== undefined) return
     if (id === undefined || before.suspects === 'all') return
     this.#before = { ...before, suspects: [...(before.suspects ?? []), keyOf(id, index)] }
     await this.#inTurn(() => this.#file.write(this.#before!))

@@ -14,12 +14,16 @@ import { compactedEndOf, isContradicted, OffsetOrder, orderOf } from './offset-o
 import type { Segment } from './segment.ts'
 
 export interface ScrubPace {
-  /** Resolves when so many bytes more may be read; false: nothing is read any more. */
-  take(bytes: number): Promise<boolean>
+  /** Resolves when work of so many bytes more may be done, `read` of them read; false: nothing is done any more. */
+  take(bytes: number, read?: number): Promise<boolean>
 }
 
 /** What opening a file costs, beside what is read of it. */
 const OPEN_BYTES = 64 * 1024
+/** The same of a batch: of the smallest a processor could check far fewer bytes in a second than a device gives. */
+const BATCH_BYTES = 512
+/** In one turn of the event loop: half a millisecond. */
+const BATCHES_A_TURN = 1024
 /** Of a segment whose end was cut meanwhile; the next pass looks at it again. */
 const ATTEMPTS = 3
 
@@ -37,8 +41,19 @@ interface Walk {
   readonly isSecond: boolean
 }
 
+/** Offsets from `from` to before `to` are of one epoch. */
+interface EpochSpan {
+  readonly entries: readonly unknown[]
+  readonly from: number
+  readonly to: number
+  /** Undefined before the first one that is known. */
+  readonly epoch: number | undefined
+}
+
 export class LogScrub {
   readonly #state: LogState
+  #span: EpochSpan = { entries: [], from: 0, to: 0, epoch: undefined }
+  #batches = 0
 
   constructor(state: LogState) {
     this.#state = state
@@ -92,6 +107,8 @@ export class LogScrub {
     let offset = walk.offset
     try {
       while (scanner.next() || (await scanner.more())) {
+        if (++this.#batches % BATCHES_A_TURN === 0 && pace !== undefined)
+          await paced(pace, BATCHES_A_TURN * BATCH_BYTES)
         const { position } = scanner
         const wrong = this.#wrongField(segment, scanner, offset)
         const reason = wrong instanceof Promise ? await wrong : wrong // waits for gaps only
@@ -115,7 +132,7 @@ export class LogScrub {
     scanner: BatchScanner,
     expected: number,
   ): string | undefined | Promise<string | undefined> {
-    const { segments, epochs, context, firstDirtyOffset } = this.#state
+    const { segments, context, firstDirtyOffset } = this.#state
     const { bytes, at, lastOffset: last } = scanner
     const first = baseOffset(bytes, at)
     const epoch = leaderEpoch(bytes, at)
@@ -123,14 +140,24 @@ export class LogScrub {
     const mayHaveGaps = !isActive || first < compactedEndOf(context.settings, firstDirtyOffset)
     const order = orderOf(first, last, { nextOffset: expected, baseOffset: segment.baseOffset, mayHaveGaps })
     if (order === OffsetOrder.WRONG || last >= segment.nextOffset) return offsetsFault(first, last, expected)
-    // Of what lies before the log start epochs may be forgotten.
-    const isForgotten = epoch < 0 || first < (epochs.entries[0]?.startOffset ?? Number.POSITIVE_INFINITY)
-    if (!isForgotten && epoch !== epochs.epochAt(first)) {
-      return `leader epoch ${epoch} where ${epochs.epochAt(first)} was expected`
-    }
+    const known = this.#epochAt(first)
+    if (epoch >= 0 && known !== undefined && epoch !== known) return `leader epoch ${epoch} where ${known} was expected`
     if (order === OffsetOrder.RIGHT) return undefined
     const isWrong = (following: number | undefined): boolean => isContradicted(last, following)
     return scanner.followingOffset().then((next) => (isWrong(next) ? offsetsFault(first, last, expected) : undefined))
+  }
+
+  /** As the log knows it; undefined where it may have forgotten it, as of what lies before the log start. */
+  #epochAt(offset: number): number | undefined {
+    const { entries } = this.#state.epochs
+    const { entries: seen, from, to } = this.#span
+    if (entries !== seen || offset < from || offset >= to) {
+      const index = entries.findLastIndex(({ startOffset }) => startOffset <= offset)
+      const [at, next] = [entries[index], entries[index + 1]]
+      const [begin, end] = [at?.startOffset ?? 0, next?.startOffset ?? Number.POSITIVE_INFINITY]
+      this.#span = { entries, from: begin, to: end, epoch: at?.epoch }
+    }
+    return this.#span.epoch
   }
 
   /** By a handle of its own, so that no segment is opened, and others closed, for this. */
@@ -160,7 +187,7 @@ class ScrubSource implements BatchSource {
   }
 
   async read(into: Uint8Array, position: number): Promise<number> {
-    if (this.#pace !== undefined) await paced(this.#pace, into.length)
+    if (this.#pace !== undefined) await paced(this.#pace, into.length, into.length)
     const cached = this.#file.tryRead(into, position)
     if (cached >= 0) return cached
     const count = await this.#file.read(into, position)
@@ -173,6 +200,6 @@ class ScrubSource implements BatchSource {
   }
 }
 
-async function paced(pace: ScrubPace, bytes: number): Promise<void> {
-  if (!(await pace.take(bytes))) throw new PagelogError('PAGELOG_ABORTED', 'scrubbing was ended')
+async function paced(pace: ScrubPace, bytes: number, read = 0): Promise<void> {
+  if (!(await pace.take(bytes, read))) throw new PagelogError('PAGELOG_ABORTED', 'scrubbing was ended')
 }

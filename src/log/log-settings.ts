@@ -201,7 +201,7 @@ export const logDirectorySettings = {
     type: 'long',
     default: 33554432,
     min: 0,
-    doc: 'How fast the logs are read through in the background for damaged batches, from a second after start on; 0: never.',
+    doc: 'How fast the logs are read through in the background for damaged batches, from a second after start on; a batch counts 512 bytes more than it has. 0: never.',
   },
   scrubIntervalMs: {
     name: 'pagelog.scrub.interval.ms',

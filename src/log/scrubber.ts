@@ -47,7 +47,8 @@ export class Scrubber<L extends ScrubbedLog> implements ScrubPace {
   #isStopped = false
   #pass: Promise<void> | undefined
   #next: Timer | undefined
-  #pause: { readonly timer: Timer; readonly wake: () => void } | undefined
+  /** Of those that wait: what is read ahead, and what was read before. */
+  readonly #wakes = new Set<() => void>()
   #dueMs = 0
   #passes = 0
   #bytesRead = 0
@@ -65,7 +66,7 @@ export class Scrubber<L extends ScrubbedLog> implements ScrubPace {
   stop(): Promise<void>[] {
     this.#isStopped = true
     this.#next?.cancel()
-    this.#pause?.wake()
+    for (const wake of this.#wakes) wake()
     return this.#pass === undefined ? [] : [this.#pass]
   }
 
@@ -82,11 +83,11 @@ export class Scrubber<L extends ScrubbedLog> implements ScrubPace {
     return this.#pass
   }
 
-  async take(bytes: number): Promise<boolean> {
+  async take(bytes: number, read = 0): Promise<boolean> {
     const { clock, settings } = this.#options
     const bytesPerMs = settings.scrubBytesPerSecond / 1000
     const nowMs = clock.monotonicMs()
-    this.#bytesRead += bytes
+    this.#bytesRead += read
     if (bytesPerMs > 0) {
       this.#dueMs = Math.max(nowMs, this.#dueMs) + bytes / bytesPerMs
       const waitMs = this.#dueMs - nowMs
@@ -142,11 +143,11 @@ export class Scrubber<L extends ScrubbedLog> implements ScrubPace {
     return new Promise((resolve) => {
       const wake = (): void => {
         timer.cancel()
-        this.#pause = undefined
+        this.#wakes.delete(wake)
         resolve()
       }
       const timer = this.#options.clock.after(delayMs, wake)
-      this.#pause = { timer, wake }
+      this.#wakes.add(wake)
     })
   }
 }

@@ -116,6 +116,20 @@ describe('a log that is open', () => {
     await again.directory.close()
   })
 
+  test('has many small batches: they count as more than they are, so that the processor is not what bounds it', async () => {
+    const { disk, directory: first } = await opened()
+    const log = await first.create('events', 0)
+    for (let count = 0; count < 8192; count++) await log.appendBatch(batch({ value: 'v' }), 0)
+    await first.close()
+    const settings = { scrubBytesPerSecond: 1024 * 1024 }
+    const again = await opened({ settings }, { directory: first, clock: new VirtualClock(), disk })
+    // A second and a half by their bytes alone.
+    expect(await passed(again)).toBeGreaterThan(4500)
+    const { bytesRead } = again.directory.knownDamage.scrubber.stats
+    expect(bytesRead).toBeLessThan(8192 * 100)
+    await again.directory.close()
+  })
+
   test('is read again after pagelog.scrub.interval.ms: what has changed meanwhile is found', async () => {
     const one = await opened({ settings: { scrubIntervalMs: 50_000 } })
     const log = await one.directory.create('events', 0)
@@ -181,6 +195,21 @@ describe('a log that is open', () => {
     await turns()
     expect(scrubber.stats).toMatchObject({ isRunning: false, passes: 0, bytesRead })
   })
+})
+
+test('a log of small batches can be closed while these and what is read ahead both have to wait', async () => {
+  const settings = { scrubBytesPerSecond: 50_000 }
+  const one = await opened({ settings, defaults: { ...plain, segmentBytes: 1024 * 1024 } })
+  const log = await one.directory.create('events', 0)
+  for (let count = 0; count < 6000; count++) await log.appendBatch(batch({ value: 'v' }), 0)
+  const { scrubber } = one.directory.knownDamage
+  for (let step = 0; scrubber.stats.bytesRead < 300_000; step++) {
+    expect(step).toBeLessThan(1000)
+    one.clock.advance(100)
+    await turns()
+  }
+  await one.directory.close()
+  expect(scrubber.stats).toMatchObject({ isRunning: false, passes: 0 })
 })
 
 describe('a mark in the folder', () => {
