@@ -110,7 +110,7 @@ function asideOf(broker: BrokerProcess, partition: string): string | undefined {
   return names.find((name) => name.endsWith('-damaged'))
 }
 
-const damagedRounds = 2 * REPLICA_DAMAGES.length
+const damagedRounds = REPLICA_DAMAGES.length * Math.max(2, Math.round(rounds / 5))
 
 test.concurrent(`one replica is damaged below its recovery point, ${damagedRounds} times: it is copied anew, and the two others are killed in turn`, async (context) => {
   const cluster = await startFor(context)
