@@ -115,8 +115,9 @@ export class Broker {
   }
 
   metrics(): BrokerMetrics {
-    const { facade, connections } = this.#parts
+    const { facade, connections, directory } = this.#parts
     const { sampler, image } = facade
+    const { names, scrubber } = directory.knownDamage
     return {
       ...facade.counters,
       connections: connections.count,
@@ -124,6 +125,10 @@ export class Broker {
       topics: image.topicCount,
       partitions: facade.partitions.count,
       refusalLinesSuppressed: facade.refusals.suppressed,
+      logsDamaged: names.length + directory.damaged.size,
+      scrubPasses: scrubber.stats.passes,
+      scrubBytes: scrubber.stats.bytesRead,
+      scrubLogsDamaged: scrubber.stats.damaged,
       ...(sampler ? { process: { ...processUsage(), eventLoop: sampler.snapshot() } } : {}),
     }
   }
@@ -157,7 +162,7 @@ async function startParts(options: BrokerOptions, undo: (() => unknown)[]): Prom
   const { store, image } = membership
   const clusterId = await membership.clusterId()
   await membership.checkNodeId()
-  const directory = await openDirectory(env, logger, settings, { defaults, image, clusterId })
+  const directory = await openDirectory(env, logger, settings, { defaults, membership, clusterId })
   undo.push(() => directory.close({ clean: false }))
   directory.onOffline((error) => logger.error({ path, error }, 'the log directory failed and is offline until restart'))
   await membership.settle(directory)
@@ -261,6 +266,7 @@ async function openReplicas(
     fetchers: membership.fetchers,
     rules,
     broken: (topicId, index) => membership.reportBroken(topicId, index),
+    damaged: (topicId, index) => membership.reportDamaged(topicId, index),
     removed: async (topic) => await topics?.removed(topic),
   })
   const lease = (): string | undefined => membership.lease
@@ -271,7 +277,7 @@ async function openReplicas(
 
 interface DirectoryContext {
   readonly defaults: TopicSettings
-  readonly image: ClusterImage
+  readonly membership: Membership
   readonly clusterId: string | undefined
 }
 
@@ -279,8 +285,9 @@ function openDirectory(
   env: Env,
   logger: Logger,
   settings: BrokerSettings,
-  { defaults, image, clusterId }: DirectoryContext,
+  { defaults, membership, clusterId }: DirectoryContext,
 ): Promise<LogDirectory> {
+  const { image } = membership
   return LogDirectory.open({
     env,
     path: settings.logDir,
@@ -289,6 +296,9 @@ function openDirectory(
     logger,
     nodeId: settings.nodeId,
     settingsOf: (topic) => logSettingsOf(effectiveTopicSettings(defaults, image.topic(topic)?.configs ?? {})),
+    scrubsFirst: ({ topic, partition }) =>
+      image.topic(topic)?.partitions[partition]?.isr.includes(settings.nodeId) === true,
+    beforeCut: (name) => membership.reportCut(name),
     ...(clusterId === undefined ? {} : { clusterId }),
   })
 }

@@ -6,7 +6,7 @@
  */
 import { hasCode, type Logger, PagelogError } from '../base/index.ts'
 import type { Env } from '../env/index.ts'
-import type { LogDirectory } from '../log/index.ts'
+import type { LogDirectory, PartitionName } from '../log/index.ts'
 import {
   type ClusterImage,
   type ImageChange,
@@ -120,9 +120,19 @@ export class ClusterMember {
     await this.#standing.settle(directory)
   }
 
+  /** Before recovery cuts off what had been written whole. */
+  async reportCut({ topic, partition }: PartitionName): Promise<void> {
+    await this.#standing.cut(topic, partition)
+  }
+
   /** A log could not be opened: this broker is no member of that partition. */
   reportBroken(topicId: string, index: number): void {
     this.#standing.broke(topicId, index)
+    if (this.#isAnswering) this.#tellOf(topicId, index)
+  }
+
+  /** A log is open and damaged: this broker is no member of that partition where another one is. */
+  reportDamaged(topicId: string, index: number): void {
     if (this.#isAnswering) this.#tellOf(topicId, index)
   }
 

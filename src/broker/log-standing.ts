@@ -7,6 +7,7 @@
  *   excepted), when the disk failed, when the directory was copied or moved here, when nobody has lived in it, or when it
  *   does not know of the broker's last life (a backup was put back);
  * - a log that is missing although this broker is in ISR or ELR;
+ * - a log of which recovery cut off more than one unfinished write, on the boot that wrote it;
  * - and a log that cannot be opened, or says that it is another topic's, must not even lead.
  */
 import { hasCode, PagelogError } from '../base/index.ts'
@@ -43,7 +44,7 @@ const BROKEN: ReplicaLog = { standing: 'broken', end: [-1, 0] }
 export class LogStanding {
   readonly #options: LogStandingOptions
   readonly #file: IncarnationFile
-  readonly #before: PastLives | undefined
+  #before: PastLives | undefined
   readonly #place: string | undefined
   #directory: LogDirectory | undefined
   #doubt: Doubt = 'none'
@@ -119,6 +120,21 @@ export class LogStanding {
     await this.#claim(last)
   }
 
+  /**
+   * Recovery is about to cut a log that a process of this boot had written further: what it lacks then is damage, for a
+   * process that is killed leaves at most one write unfinished. Written down first, for afterwards nothing tells it.
+   */
+  async cut(topic: string, index: number): Promise<void> {
+    const { bootId, image } = this.#options
+    const id = image.topic(topic)?.id
+    const before = this.#before
+    // After another boot that is what a power loss does, and `settle` knows what to make of it. After `settle` nobody starts.
+    if (bootId === '' || before?.bootId !== bootId || this.#directory !== undefined) return
+    if (id === undefined || before.suspects === 'all') return
+    this.#before = { ...before, suspects: [...(before.suspects ?? []), keyOf(id, index)] }
+    await this.#inTurn(() => this.#file.write(this.#before!))
+  }
+
   logOf(topicId: string, index: number): ReplicaLog {
     if (this.#hasFailed) return BROKEN
     const { image, isSynced } = this.#options
@@ -138,7 +154,8 @@ export class LogStanding {
       this.#doubt === 'all' ||
       this.#suspects.has(key) ||
       (this.#doubt === 'rebooted' && !isSynced(topic.name, this.#wasSynced))
-    return { standing: isSuspect ? 'suspect' : 'trusted', end: [log.leaderEpoch, log.logEndOffset] }
+    const isDamaged = directory.knownDamage.has(`${topic.name}-${index}`)
+    return { standing: isSuspect ? 'suspect' : 'trusted', end: [log.leaderEpoch, log.logEndOffset], isDamaged }
   }
 
   /** The cluster knows what cannot be trusted; from now on this process vouches for what it has. */
@@ -222,6 +239,10 @@ export class LogStanding {
         ...(this.#isSynced ? { synced: true } : {}),
       })
     }
+    return this.#inTurn(write)
+  }
+
+  #inTurn(write: () => Promise<void>): Promise<void> {
     this.#writing = this.#writing.catch(() => {}).then(write)
     return this.#writing
   }

@@ -5,7 +5,7 @@
  */
 import { ErrorCode, hasCode, type Logger, PagelogError } from '../base/index.ts'
 import type { Env } from '../env/index.ts'
-import { type LogDirectory, randomId, storedClusterId } from '../log/index.ts'
+import { type LogDirectory, type PartitionName, randomId, storedClusterId } from '../log/index.ts'
 import { ClusterImage, connectMetadata, EmbeddedMetadata, joinCluster, type MetadataStore } from '../metadata/index.ts'
 import { BrokerRegistration, type Controller, newIncarnation } from '../replication/index.ts'
 import type { ClusterMember } from './cluster-member.ts'
@@ -156,6 +156,11 @@ export class Membership {
     this.#member = await ClusterMember.open({ ...this.#options, store: this.store, image: this.image })
   }
 
+  /** While the directory is opened: records that a log had are about to be cut off. Rejects as the disk does. */
+  async reportCut(name: PartitionName): Promise<void> {
+    await this.#member?.reportCut(name)
+  }
+
   /** Before anything is created in the directory. */
   async settle(directory: LogDirectory): Promise<void> {
     if (this.alone) {
@@ -169,6 +174,11 @@ export class Membership {
   /** A log could not be opened: this broker is no member of that partition. */
   reportBroken(topicId: string, index: number): void {
     this.#member?.reportBroken(topicId, index)
+  }
+
+  /** A log is damaged: this broker leaves ISR and ELR of that partition where another one is in sync. */
+  reportDamaged(topicId: string, index: number): void {
+    this.#member?.reportDamaged(topicId, index)
   }
 
   /** Registers the broker and stands for controller. Rejects as `BrokerRegistration.register`. */

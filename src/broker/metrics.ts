@@ -25,6 +25,12 @@ export interface BrokerMetrics extends Readonly<BrokerCounters> {
   readonly topics: number
   readonly partitions: number
   readonly refusalLinesSuppressed: number
+  /** Known now, whether they are served or cannot be opened. */
+  readonly logsDamaged: number
+  /** Times that all logs were read through for damage, the bytes of that, and the logs that it found damaged. */
+  readonly scrubPasses: number
+  readonly scrubBytes: number
+  readonly scrubLogsDamaged: number
   /** Of the process; absent where nobody samples. */
   readonly process?: { readonly cpuSeconds: number; readonly rss: number; readonly eventLoop: LoopDelay }
 }

@@ -53,6 +53,8 @@ export const SWAP_SUFFIX = '.swap'
 export const DELETE_DIRECTORY_SUFFIX = '-delete'
 /** Suffix of the directory of a partition that nobody here knows, kept until somebody removes it. */
 export const STRAY_DIRECTORY_SUFFIX = '-stray'
+/** The same of one that is damaged and was begun anew. */
+export const DAMAGED_DIRECTORY_SUFFIX = '-damaged'
 
 export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint'
 export const CLEANER_OFFSET_FILE = 'cleaner-offset-checkpoint'
@@ -62,3 +64,5 @@ export const META_PROPERTIES_FILE = 'meta.properties'
 export const LOCK_FILE = '.lock'
 export const LEADER_EPOCH_FILE = 'leader-epoch-checkpoint'
 export const PARTITION_METADATA_FILE = 'partition.metadata'
+/** In the folder of a partition whose log is known to be damaged, and was served until its owner could do without it. */
+export const DAMAGED_FILE = 'pagelog-damaged.json'

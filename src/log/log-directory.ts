@@ -8,24 +8,18 @@
  *
  * A failed write anywhere takes the whole directory offline until restart (reliability L5).
  */
-import {
-  type GivenSettings,
-  hasCode,
-  type Logger,
-  overlaid,
-  PagelogError,
-  resolveSettings,
-  silentLogger,
-} from '../base/index.ts'
-import type { Env, FileLock } from '../env/index.ts'
+import { hasCode, type Logger, overlaid, PagelogError, resolveSettings, silentLogger } from '../base/index.ts'
+import type { FileLock } from '../env/index.ts'
 import { someAtOnce } from './at-once.ts'
 import { Cleaner, type CleanerStats } from './compaction/cleaner.ts'
 import { compactionLimitsOf } from './compaction/cleaner-settings.ts'
 import { DirectoryCheckpoints, type KnownOffsets, type OffsetsAtOpen } from './directory-checkpoints.ts'
+import { DirectoryDamage } from './directory-damage.ts'
 import { DirectoryUpkeep } from './directory-upkeep.ts'
 import {
   CLEAN_SHUTDOWN_FILE,
   CLUSTER_METADATA_TOPIC,
+  DAMAGED_DIRECTORY_SUFFIX,
   DELETE_DIRECTORY_SUFFIX,
   LOCK_FILE,
   nameOf,
@@ -34,6 +28,7 @@ import {
   STRAY_DIRECTORY_SUFFIX,
 } from './file-names.ts'
 import { Log } from './log.ts'
+import type { LogDirectoryOptions, OpenLogOptions } from './log-directory-options.ts'
 import { checkLogName } from './log-name.ts'
 import { type LogDirectorySettings, type LogSettings, logDirectorySettings, logSettings } from './log-settings.ts'
 import { type LogDirectoryStats, sumStats } from './log-stats.ts'
@@ -41,6 +36,7 @@ import { type MetaProperties, openMetaProperties, randomId } from './meta-proper
 import { type RepairOptions, type RepairReport, repairLog } from './on-demand.ts'
 import { PartitionFiles } from './partition-files.ts'
 import { readTopicId, writeFirstFiles, writeTopicId } from './partition-metadata.ts'
+import { hasRoomToKeep, takeAway } from './partition-removal.ts'
 import { retainAll } from './retention-pass.ts'
 import { SegmentCache } from './segment-cache.ts'
 
@@ -50,27 +46,6 @@ const OPENS_AT_ONCE = 8
 const CLOSES_AT_ONCE = 64
 const NOTHING = (): void => {}
 const CLEAN_SHUTDOWN_TEXT = '{"version":0,"brokerEpoch":-1}'
-
-export interface LogDirectoryOptions {
-  readonly env: Pick<Env, 'disk' | 'clock' | 'random'> & Partial<Pick<Env, 'workers'>>
-  readonly path: string
-  readonly defaults: LogSettings
-  /** By inside names; defaults for what is left out. */
-  readonly settings?: Partial<LogDirectorySettings>
-  readonly logger?: Logger
-  /** Settings of a topic found at open; `defaults` without it. */
-  readonly settingsOf?: (topic: string) => LogSettings
-  /** Must agree with meta.properties when that is there; 0 and a random id for a new directory without it. */
-  readonly nodeId?: number
-  readonly clusterId?: string
-}
-
-export interface OpenLogOptions {
-  /** 0 by default. */
-  readonly partition?: number
-  /** By inside names; those of the directory for what is left out. */
-  readonly settings?: GivenSettings<typeof logSettings>
-}
 
 type NewPartition = PartitionName & { topicId: string; logStartOffset: number; settings: LogSettings }
 
@@ -84,6 +59,8 @@ export class LogDirectory {
   readonly settings: LogDirectorySettings
   /** Whether the last process closed the directory, so that nothing had to be recovered. */
   readonly wasClean: boolean
+  /** Logs that are open and damaged. */
+  readonly knownDamage: DirectoryDamage
   readonly #options: LogDirectoryOptions
   readonly #logger: Logger
   readonly #lock: FileLock
@@ -122,12 +99,14 @@ export class LogDirectory {
     const { settings, path } = this
     const logger = this.#logger
     this.#cleaner = new Cleaner({ clock, settings, logger, logs })
+    const onFailure = (error: Error): void => this.#goOffline(error)
+    this.knownDamage = new DirectoryDamage({ ...options, settings, logger, logs, onFailure })
     this.#upkeep = new DirectoryUpkeep({
       ...{ clock, settings, path, logger, logs },
       checkpoint: () => this.#checkpoint(),
       applyRetention: () => this.applyRetention(),
       isOver: () => this.#failure !== undefined || this.#closing !== undefined,
-      onFailure: (error) => this.#goOffline(error),
+      onFailure,
     })
   }
 
@@ -151,6 +130,7 @@ export class LogDirectory {
       await directory.#openPartitions()
       directory.#upkeep.start()
       directory.#cleaner.start()
+      directory.knownDamage.scrubber.start()
       return directory
     } catch (error) {
       if (directory !== undefined) await closeLogs(directory.#partitions.values(), false)
@@ -262,26 +242,28 @@ export class LogDirectory {
     this.#partitions.delete(name)
     this.#damaged.delete(name)
     this.#checkpoints.forget(name)
+    this.knownDamage.forget(name)
     const removing = this.#remove(name, found?.log, suffix).finally(() => this.#removing.delete(name))
     this.#removing.set(name, removing)
     await removing
   }
 
-  /** As `remove`, but its files stay in a folder that is never opened; for who operates the broker to look at or remove. */
-  setAside(topic: string, partition: number): Promise<void> {
-    return this.remove(topic, partition, STRAY_DIRECTORY_SUFFIX)
+  /**
+   * As `remove`, but its files stay in a folder that is never opened; for who operates the broker to look at or remove.
+   * Those of a damaged log only where the disk has room enough; false: they are gone.
+   */
+  async setAside(topic: string, partition: number, why: 'stray' | 'damaged' = 'stray'): Promise<boolean> {
+    const { disk } = this.#options.env
+    const isKept = why === 'stray' || (await hasRoomToKeep(disk, this.path, nameOf({ topic, partition })))
+    const suffix = why === 'stray' ? STRAY_DIRECTORY_SUFFIX : DAMAGED_DIRECTORY_SUFFIX
+    await this.remove(topic, partition, isKept ? suffix : DELETE_DIRECTORY_SUFFIX)
+    return isKept
   }
 
   async #remove(name: string, log: Log | undefined, suffix: string): Promise<void> {
-    const { disk, random } = this.#options.env
     await log?.abandon()
-    // Renamed first: what is left after a crash is known as garbage by its name, and the name is free at once.
-    const unique = [...random.bytes(16)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
-    const renamed = `${this.path}/${name}.${unique}${suffix}`
     try {
-      await disk.rename(`${this.path}/${name}`, renamed)
-      await disk.syncDirectory(this.path)
-      if (suffix === DELETE_DIRECTORY_SUFFIX) await disk.removeDirectory(renamed)
+      await takeAway(this.#options.env, this.path, name, suffix)
     } catch (error) {
       this.#goOffline(error as Error)
       throw error
@@ -302,6 +284,7 @@ export class LogDirectory {
     const refusal = this.#refusal() ?? unknown
     if (refusal !== undefined) throw refusal
     this.#partitions.delete(name)
+    this.knownDamage.forget(name)
     this.#damaged.set(name, new PagelogError('PAGELOG_CORRUPT', 'the partition is being repaired', { path }))
     const repairing = this.#repair({ topic, partition }, log, options).finally(() => this.#removing.delete(name))
     this.#removing.set(name, repairing.then(NOTHING, NOTHING))
@@ -384,12 +367,13 @@ export class LogDirectory {
       if (files === undefined) return
       const topicId = await readTopicId(files)
       const offsets = known ?? this.#checkpoints.knownOf(name)
-      const log = await this.#openLog(name, this.#settingsOf(partition.topic), files, offsets, known !== undefined)
+      const log = await this.#openLog(partition, files, offsets, known !== undefined)
       // The checkpoints are about to name it, which then says that it is known whether it was compacted: gaps that were
       // believed now must not be looked at again.
       if (offsets.firstDirtyOffset === undefined && log.segmentCount > 1) await log.flush()
       this.#damaged.delete(name)
       this.#partitions.set(name, { ...partition, log, topicId })
+      this.knownDamage.read(name, files)
     } catch (error) {
       if (!hasCode(error, 'PAGELOG_CORRUPT') && !hasCode(error, 'PAGELOG_UNSUPPORTED')) throw error
       this.#damaged.set(name, error)
@@ -398,20 +382,22 @@ export class LogDirectory {
   }
 
   #openLog(
-    name: string,
-    settings: LogSettings,
+    { topic, partition }: PartitionName,
     files: PartitionFiles,
     { recoveryPoint, logStartOffset, firstDirtyOffset }: OffsetsAtOpen,
     wasRepaired: boolean,
   ): Promise<Log> {
+    const { env, beforeCut = async () => {} } = this.#options
+    const name = nameOf({ topic, partition })
     return Log.open({
-      env: this.#options.env,
+      env,
       directory: `${this.path}/${name}`,
-      settings,
+      settings: this.#settingsOf(topic),
       recoveryPoint,
       logStartOffset,
       cleanShutdown: this.wasClean && !wasRepaired,
       files,
+      beforeCut: () => beforeCut({ topic, partition }),
       persist: this.#checkpoints.persistenceOf(name),
       compaction: { limits: compactionLimitsOf(this.settings), firstDirtyOffset },
       cache: this.#cache,
@@ -479,7 +465,8 @@ export class LogDirectory {
     this.#cleaner.stop()
     const { disk } = this.#options.env
     try {
-      await Promise.allSettled([...this.#creating.values(), ...this.#removing.values()])
+      const reading = this.knownDamage.scrubber.stop()
+      await Promise.allSettled([...this.#creating.values(), ...this.#removing.values(), ...reading])
       await closeLogs(this.#partitions.values(), clean)
       if (!clean || this.#failure !== undefined) return
       await this.#checkpoint()

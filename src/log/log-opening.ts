@@ -26,6 +26,8 @@ export interface LoadOptions {
   readonly compactedEnd?: number | undefined
   /** What the caller has read of the directory already. */
   readonly files?: PartitionFiles
+  /** Awaited before batches are cut off that had been written whole, and not only the end of a write under way. */
+  readonly beforeCut?: () => Promise<void>
 }
 
 export interface LoadedLog {

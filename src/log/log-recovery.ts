@@ -37,6 +37,8 @@ export class LogRecovery {
   #batchesScanned = 0
   #bytesDropped = 0
   #reason: string | undefined
+  /** What is cut is the begin of a batch at the very end: as a write under way leaves it whose process was killed. */
+  #isUnfinished = false
   /** Exclusive end of the batches met so far; the next must not begin before it. */
   #nextOffset = 0
   /** Offsets are missing inside a segment walked before: it was compacted, so they may be missing between two as well. */
@@ -186,6 +188,7 @@ export class LogRecovery {
       if (fault === undefined) continue
       if (this.#nextOffset < recoveryPoint) throw damaged(segment.path, scanner.position, this.#nextOffset, fault)
       this.#reason = `${segment.path} at ${scanner.position}: ${fault}`
+      this.#isUnfinished = isActive && scanner.fault !== undefined && scanner.faultKind === 'batch-cut-off'
       this.#bytesDropped = file.size - segment.size
     }
   }
@@ -230,6 +233,7 @@ export class LogRecovery {
   async #cut(last: Segment, later: readonly Segment[]): Promise<void> {
     const { context, files, logger, snapshots } = this.#opening
     const { disk, directory } = context
+    if (!this.#isUnfinished) await this.#opening.beforeCut?.()
     for (const segment of [...later].reverse()) {
       this.#bytesDropped += files.sizeOf(segmentFileName(segment.baseOffset, '.log'))
       await segment.remove()

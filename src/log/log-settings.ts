@@ -196,6 +196,20 @@ export const logDirectorySettings = {
     min: 65536,
     doc: 'Memory for the indexes of all open segments of a log directory; above it the least recently used are dropped and read again when needed.',
   },
+  scrubBytesPerSecond: {
+    name: 'pagelog.scrub.bytes.per.second',
+    type: 'long',
+    default: 33554432,
+    min: 0,
+    doc: 'How fast the logs are read through in the background for damaged batches, from a second after start on; a batch counts 512 bytes more than it has. 0: never.',
+  },
+  scrubIntervalMs: {
+    name: 'pagelog.scrub.interval.ms',
+    type: 'long',
+    default: 604800000,
+    min: 1,
+    doc: 'How long after all logs have been read through for damage it is begun again.',
+  },
   ...cleanerSettings,
 } as const
 

@@ -23,6 +23,7 @@ import { loadLog } from './log-loader.ts'
 import type { RecoveryReport } from './log-opening.ts'
 import { LogReader, type ReadableLog, type ReadOptions } from './log-reader.ts'
 import { LogReplica } from './log-replica.ts'
+import { LogScrub } from './log-scrub.ts'
 import { type LogSettings, logDirectorySettings } from './log-settings.ts'
 import { LogState, type OffsetPersistence } from './log-state.ts'
 import { type LogStats, statsOf } from './log-stats.ts'
@@ -68,6 +69,8 @@ export interface LogOptions {
   readonly cleanShutdown: boolean
   /** What lies in `directory`, for a caller that has looked already. */
   readonly files?: PartitionFiles
+  /** Awaited before recovery cuts off batches that had been written whole, and not only the end of a write under way. */
+  readonly beforeCut?: () => Promise<void>
   /** Where an empty directory begins; records before it are not served. 0 by default. */
   readonly logStartOffset?: number
   readonly logger?: Logger
@@ -102,6 +105,8 @@ export class Log {
   readonly replica: LogReplica
   /** For LogDirectory's cleaner. */
   readonly compactor: Compactor
+  /** For LogDirectory's scrubber. */
+  readonly scrub: LogScrub
   #closing: Promise<void> | undefined
   #stopping: Promise<void> | undefined
 
@@ -112,6 +117,7 @@ export class Log {
     this.replica = new LogReplica(state, this.#appender)
     this.#records = new RecordAppender(state, this.#appender)
     this.#reader = new SliceReader(state)
+    this.scrub = new LogScrub(state)
     this.compactor = new Compactor({
       state,
       appender: this.#appender,
@@ -132,10 +138,11 @@ export class Log {
     const { directory, settings, recoveryPoint, cleanShutdown, logStartOffset = 0 } = options
     const share = new CacheShare(options.cache ?? new SegmentCache(defaultsOf(logDirectorySettings)))
     const context: SegmentContext = { disk, clock, directory, settings, share }
-    const files = options.files === undefined ? {} : { files: options.files }
+    const { files, beforeCut } = options
+    const given = { ...(files ? { files } : {}), ...(beforeCut ? { beforeCut } : {}) }
     const compactedEnd = options.compaction?.firstDirtyOffset
     const loaded = await share.cache.within(() =>
-      loadLog({ context, logger, logStartOffset, recoveryPoint, cleanShutdown, compactedEnd, ...files }),
+      loadLog({ context, logger, logStartOffset, recoveryPoint, cleanShutdown, compactedEnd, ...given }),
     )
     const { segments, report } = loaded
     const end = segments.active.nextOffset

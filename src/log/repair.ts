@@ -13,7 +13,13 @@ import type { Env } from '../env/index.ts'
 import { baseOffset, leaderEpoch, setBaseOffset, setLeaderEpoch } from '../record/index.ts'
 import { BatchScanner } from './batch-scanner.ts'
 import { EpochReplay } from './epoch-replay.ts'
-import { CLEANED_SUFFIX, LEADER_EPOCH_FILE, SEGMENT_SIDE_SUFFIXES, segmentFileName } from './file-names.ts'
+import {
+  CLEANED_SUFFIX,
+  DAMAGED_FILE,
+  LEADER_EPOCH_FILE,
+  SEGMENT_SIDE_SUFFIXES,
+  segmentFileName,
+} from './file-names.ts'
 import { LeaderEpochCheckpoint } from './leader-epoch-checkpoint.ts'
 import { buildTransactionIndex, producersAt, replay } from './log-replay.ts'
 import type { LogSettings } from './log-settings.ts'
@@ -100,6 +106,7 @@ class LogRepair {
     await this.#rebuildSnapshots(view, report)
     await disk.syncDirectory(directory)
     const after = (await this.#verify()).report
+    if (after.problems.length === 0) await disk.unlink(`${directory}/${DAMAGED_FILE}`)
     return {
       before,
       remaining: after.problems,

@@ -12,7 +12,7 @@
  */
 import { hasCode, type Logger, PagelogError, surfaceInvariant } from '../base/index.ts'
 import type { Env, Timer } from '../env/index.ts'
-import type { Log, LogDirectory, LogSettings } from '../log/index.ts'
+import type { Log, LogDirectory, LogSettings, PartitionName } from '../log/index.ts'
 import type {
   ClusterImage,
   ImageChange,
@@ -45,6 +45,8 @@ export interface ReplicasOptions<S extends ReplicatedSettings> {
   brokerEpoch(): number
   /** Told after `begin`: the log of a replica, which others may count on, could not be opened, and later that it could. */
   broken?(topicId: string, index: number): void
+  /** Told after `begin`: a log is damaged, and others are in sync: this broker is to leave ISR and ELR. */
+  damaged?(topicId: string, index: number): void
   /** Resolves when no log of an earlier topic of that name is being removed. */
   removed(topic: string): Promise<void>
   /** Undefined for a broker by itself: it follows nobody. */
@@ -139,7 +141,12 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
       })
     this.#timer = clock.every(Math.max(1, replicaLagTimeMaxMs / 2), () => this.#check())
     this.#unwatch = image.onChange((change) => this.#imageChanged(change))
-    this.#unwatchDisk = options.directory.onOffline(() => this.#diskFailed())
+    const { directory } = options
+    const unwatch = [
+      directory.onOffline(() => this.#diskFailed()),
+      directory.knownDamage.onFound((found) => this.#damageFound(found)),
+    ]
+    this.#unwatchDisk = () => unwatch.forEach((stop) => void stop())
   }
 
   /** Partitions that this broker follows now. */
@@ -279,7 +286,7 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
   }
 
   async #become(topicId: string, index: number): Promise<void> {
-    const { image, nodeId } = this.#options
+    const { image, nodeId, directory } = this.#options
     const topic = image.topicById(topicId)
     const state = topic?.partitions[index]
     if (topic === undefined || state === undefined || this.#closed) return
@@ -290,6 +297,9 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
     // While this broker is not registered it cannot be meant: it gives up what it led before it registers again.
     if (state.leader === nodeId && state.replicas.length > 1 && this.#options.brokerEpoch() === 0) {
       return this.#waitToLead(topicId, index)
+    }
+    if (state.replicas.length > 1 && directory.knownDamage.has(`${topic.name}-${index}`)) {
+      await this.#giveUpDamaged(partition, state)
     }
     const { leaderEpoch, leaderId } = partition
     const isGone = this.#gone.has(partition)
@@ -326,6 +336,7 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
       return undefined
     }
     if (isStray) await this.#setAside(topic, index)
+    else if (this.#isUnusable(topic, state)) await this.#setDamagedAside(name, index, directory.damaged)
     const log = existing ?? (await this.#create(topic, index, settings.log))
     if (image.topicById(topicId) === undefined) {
       // It was deleted meanwhile, by who could not know of this log.
@@ -340,6 +351,59 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
     const now = image.topicById(topicId)!
     if (now.configs !== topic.configs) partition.settingsChanged(this.#options.settingsOf(now).topic)
     return partition
+  }
+
+  #damageFound(found: PartitionName): void {
+    const partition = this.partitions.find(found.topic, found.partition)
+    if (partition?.isReplicated && !this.#closed) void this.#apply(partition.topicId, partition.index)
+  }
+
+  /**
+   * A log that is open and damaged is fetched anew where somebody else leads and the cluster counts on it no more: in an
+   * epoch in which this broker has asked for nothing yet, so that nobody can take it for in sync by what it had. Otherwise
+   * it goes on as it is, and leaves ISR and ELR where another one is in sync.
+   */
+  async #giveUpDamaged(partition: Partition<S>, state: PartitionState): Promise<void> {
+    const { nodeId, image, directory } = this.#options
+    const { topic, topicId, index } = partition
+    const name = `${topic}-${index}`
+    if (this.#isDoneWithout(state) && state.leaderEpoch > partition.leaderEpoch) {
+      this.#fetchers?.unfollow(partition)
+      partition.suspend()
+      await this.#setDamagedAside(topic, index, directory.knownDamage)
+      this.#gone.set(partition, 0)
+      return
+    }
+    const others = state.isr.filter((id) => id !== nodeId && image.brokers.has(id))
+    if (!others.some((id) => image.brokers.get(id)?.leaving !== true)) return
+    // Without the mark a process that dies now forgets it, and finds it again.
+    await directory.knownDamage.mark(name).catch((error: unknown) => {
+      if (!hasCode(error, 'PAGELOG_DISK_FULL')) throw error
+    })
+    this.#options.damaged?.(topicId, index)
+  }
+
+  /** Somebody else leads, and this broker neither is in sync nor could be elected. */
+  #isDoneWithout({ leader, isr, elr }: PartitionState): boolean {
+    const { nodeId } = this.#options
+    return leader >= 0 && leader !== nodeId && !isr.includes(nodeId) && !elr.includes(nodeId)
+  }
+
+  /** Its log could not be opened, and nobody counts on it: without it this broker has asked for nothing. */
+  #isUnusable({ name }: TopicState, state: PartitionState): boolean {
+    const { damaged } = this.#options.directory
+    const isDamaged = hasCode(damaged.get(`${name}-${state.index}`), 'PAGELOG_CORRUPT')
+    return isDamaged && this.#begun && state.replicas.length > 1 && this.#isDoneWithout(state)
+  }
+
+  async #setDamagedAside(topic: string, index: number, known: Pick<Map<string, Error>, 'get'>): Promise<void> {
+    const { directory, logger } = this.#options
+    const fields = { topic, partition: index, error: known.get(`${topic}-${index}`) }
+    const isKept = await directory.setAside(topic, index, 'damaged')
+    const rest = isKept
+      ? 'kept in a folder that ends in -damaged, which can be removed when no partition lacks replicas'
+      : 'removed, for the disk has not the room for both'
+    logger.warn(fields, `a damaged log is copied anew from its leader; what it had is ${rest}`)
   }
 
   /** What is stored under that name says that it is another topic's (KIP-516). */

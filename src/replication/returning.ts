@@ -18,7 +18,7 @@ import {
   parsePartition,
   partitionPrefix,
 } from '../metadata/index.ts'
-import { brokenLog, isUpToSuspects, resigned, suspected } from './election.ts'
+import { brokenLog, isBroken, isUpToSuspects, resigned, suspected } from './election.ts'
 import { type PartitionWrite, writePartitions } from './partition-writes.ts'
 
 /** What a log has: its last leader epoch and its end; -1 and 0 for none. */
@@ -28,6 +28,8 @@ export type LogEnd = readonly [lastEpoch: number, endOffset: number]
 export interface ReplicaLog {
   readonly standing: 'trusted' | 'suspect' | 'broken'
   readonly end: LogEnd
+  /** It is open, and known to be damaged: given up as if it were broken where another replica is in sync. */
+  readonly isDamaged?: boolean
 }
 
 export interface ReturningOptions {
@@ -71,7 +73,7 @@ export async function tellOfLog(options: ReturningOptions, key: string): Promise
     if (!write) return
     // The leader of now resigns only because it comes back, or because its log is broken.
     const before = parsePartition(pair.value)
-    if (before.leader === options.nodeId && options.logOf(write.topicId, write.index).standing !== 'broken') return
+    if (before.leader === options.nodeId && !isBroken(write.next.suspects?.[options.nodeId])) return
     const { refused } = await writePartitions(options.store, [write])
     if (refused.length === 0) return
   }
@@ -106,13 +108,25 @@ function notBefore(partition: PartitionValue, lastEpoch: number): PartitionValue
 
 function changeOf(
   partition: PartitionValue,
-  { standing, end }: ReplicaLog,
+  { standing, end, isDamaged = false }: ReplicaLog,
   { nodeId, incarnation }: ReturningOptions,
 ): PartitionValue | undefined {
   const vouches = partition.isr.includes(nodeId) || partition.elr.includes(nodeId)
   const told = partition.suspects?.[nodeId]
-  const tells = standing === 'broken' ? brokenLog(incarnation) : ([...end, incarnation] as const)
-  const isNews = vouches ? standing !== 'trusted' : told !== undefined || standing === 'broken'
-  if (isNews && (vouches || String(told) !== String(tells))) return suspected(partition, nodeId, tells)
+  const isBad = standing === 'broken' || (isDamaged && partition.isr.some((id) => id !== nodeId))
+  const tells = isBad ? brokenLog(incarnation) : ([...end, incarnation] as const)
+  const isNews = vouches ? isBad || standing !== 'trusted' : told !== undefined || isBad
+  if (isNews && (vouches || String(told) !== String(tells))) {
+    const next = suspected(partition, nodeId, tells)
+    return isDamaged && isBad ? begunAnew(next) : next
+  }
   return partition.leader === nodeId ? resigned(partition, nodeId) : undefined
+}
+
+/**
+ * With a leader that stays, in an epoch of its own: what the replica has asked for in earlier ones, with the log that it is
+ * about to give up, brings it back into no ISR however late it comes.
+ */
+function begunAnew(partition: PartitionValue): PartitionValue {
+  return partition.leader < 0 ? partition : { ...partition, leaderEpoch: partition.leaderEpoch + 1 }
 }

@@ -1,5 +1,5 @@
 /** Logs that may lack what their broker vouched for: it is out of ISR and ELR before anybody can elect it. */
-import { cp, mkdtemp, readdir, readFile, rm, truncate } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -145,6 +145,65 @@ describe('a log that is missing', () => {
     await start(2)
     await createEvents()
     expect(await partition()).toMatchObject({ isr: [1, 2], partitionEpoch: 0 })
+  })
+})
+
+describe('a log above its recovery point, of a broker that was killed', () => {
+  const segment = (): string => join(directory, '1', 'events-0', '00000000000000000000.log')
+
+  /** As it is left by a process that has synced nothing; then `damage` is done to the log. */
+  const closedUnsynced = (damage: (log: Buffer) => Buffer): Promise<void> =>
+    closedInSync(async () => {
+      const folder = join(directory, '1')
+      await rm(join(folder, '.kafka_cleanshutdown'))
+      const checkpoint = join(folder, 'recovery-point-offset-checkpoint')
+      const points = await readFile(checkpoint, 'utf8')
+      expect(points).toContain('events 0 3')
+      await writeFile(checkpoint, points.replace('events 0 3', 'events 0 0'))
+      await writeFile(segment(), damage(await readFile(segment())))
+    })
+
+  const flipped = (log: Buffer): Buffer => {
+    log[log.length - 2]! ^= 0x40
+    return log
+  }
+
+  test('has changed: it is cut there, and is no member any more', async () => {
+    await closedUnsynced(flipped)
+    const first = await start(1)
+    expect(first.partitions.find('events', 0)?.log.logEndOffset ?? 0).toBe(0)
+    expect((await partition()).suspects).toMatchObject({ 1: [expect.any(Number), 0, expect.any(String)] })
+    await expectNothingLost()
+    await until(async () => (await partition()).isr.length === 2)
+    expect(brokers[0]!.partitions.find('events', 0)!.log.logEndOffset).toBe(3)
+  })
+
+  test('has changed, and the start that cut it came to nothing: the next one knows it', async () => {
+    await closedUnsynced(flipped)
+    const dying = new Proxy<MetadataStore>(store, {
+      get(target, name) {
+        const found: unknown = Reflect.get(target, name)
+        if (typeof found !== 'function') return found
+        // Asked for when the logs have been opened.
+        return (...given: unknown[]) =>
+          name === 'get' && String(given[0]).startsWith('failed/')
+            ? Promise.reject(new PagelogError('PAGELOG_CLOSED', 'the process ends here'))
+            : found.apply(target, given)
+      },
+    })
+    await expect(start(1, {}, { metadata: dying })).rejects.toMatchObject({ code: 'PAGELOG_CLOSED' })
+    expect(await readFile(segment())).toHaveLength(0)
+    await start(1)
+    await expectNothingLost()
+  })
+
+  test('ends with a write that was not finished: it is in sync as before', async () => {
+    await closedUnsynced((log) => Buffer.concat([log, log.subarray(0, 70)]))
+    const states = history()
+    const first = await start(1)
+    await until(async () => (await partition()).leader === 1)
+    expect(first.partitions.find('events', 0)!.log.logEndOffset).toBe(3)
+    for (const { isr } of states) expect(isr).toEqual([1])
   })
 })
 

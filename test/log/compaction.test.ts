@@ -554,6 +554,25 @@ describe('a compaction that is interrupted', () => {
     await again.close()
   })
 
+  test('by close, whatever it is about to do: PAGELOG_CLOSED', async () => {
+    let error: unknown
+    for (let turns = 0; turns === 0 || error !== undefined; turns++) {
+      expect(turns).toBeLessThan(1000)
+      const machine = machineOn()
+      const log = await openCompacted(machine)
+      await fill(log, machine.clock, 6, 2)
+      const compacting = log.compact().then(
+        () => undefined,
+        (reason: unknown) => reason,
+      )
+      for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+      const closing = log.close()
+      error = await compacting
+      if (error !== undefined) expect([turns, error]).toMatchObject([turns, { code: 'PAGELOG_CLOSED' }])
+      await closing
+    }
+  })
+
   test('by a trim of the segments it works on', async () => {
     const { log, go, reached } = await held()
     const compacting = rejection(log.compact())

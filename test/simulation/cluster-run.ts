@@ -13,6 +13,8 @@ export interface Outcome {
   /** The same for the same seed. */
   readonly trace: string
   readonly acknowledged: number
+  /** Bytes that were changed on disks. */
+  readonly damages: number
 }
 
 export interface RunOptions {
@@ -20,12 +22,14 @@ export interface RunOptions {
   /** What the brokers log is printed when something is wrong. */
   readonly isTold?: boolean
   readonly rules?: ReplicationRules
+  /** Bytes change on disks, too; more of them is done then. */
+  readonly damages?: boolean
 }
 
 /** Throws what is wrong, with the seed. */
 export async function runSeed(
   seed: number,
-  { faults = FAULTS, isTold = false, rules }: RunOptions = {},
+  { faults = FAULTS, isTold = false, rules, damages = false }: RunOptions = {},
 ): Promise<Outcome> {
   const lines: string[] = []
   const log = (line: string): void => {
@@ -43,7 +47,7 @@ export async function runSeed(
       ...(isTold ? { log } : {}),
       ...(rules ? { rules } : {}),
     })
-    return await live(cluster, new Nemesis(cluster, minInsyncReplicas), faults)
+    return await live(cluster, new Nemesis(cluster, minInsyncReplicas, damages), faults)
   } catch (error) {
     if (isTold) console.log(lines.join('\n'))
     const place = cluster === undefined ? '' : `\nat ${cluster.scheduler.elapsedMs.toFixed(1)} ms:\n${cluster.state}`
@@ -73,7 +77,9 @@ async function live(cluster: SimulatedCluster, nemesis: Nemesis, faults: number)
     const shown = failures.slice(0, SHOWN_VIOLATIONS).map(({ who, error }) => `${who}: ${String(error)}`)
     throw new Error(`${failures.length} errors that clients were told:\n${shown.join('\n')}`)
   }
-  const outcome = { trace: `${scheduler.trace.events} ${scheduler.trace.hash}`, acknowledged: history.acknowledged }
+  const { damages } = cluster
+  const trace = `${scheduler.trace.events} ${scheduler.trace.hash}`
+  const outcome = { trace, acknowledged: history.acknowledged, damages }
   await cluster.close()
   return outcome
 }

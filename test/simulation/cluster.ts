@@ -6,6 +6,7 @@ import { ErrorCode, type Logger, PagelogError } from '../../src/base/index.ts'
 import { Broker, type BrokerOptions } from '../../src/broker/index.ts'
 import { loadClusterMember } from '../../src/broker/membership.ts'
 import { Admin } from '../../src/client/index.ts'
+import type { Disk } from '../../src/env/index.ts'
 import { type Fault, Scheduler, SimulatedMachine, SimulatedNetwork } from '../../src/env/simulated/index.ts'
 import { type ReplicationRules, soundRules } from '../../src/replication/index.ts'
 import { checkHistory, checkReplicas, History, type ReplicaBytes, type Violation } from './history.ts'
@@ -24,6 +25,8 @@ const SEND_EVERY_MS = 250
 const SEEN_MS = 60 * SECOND
 /** How long after it lost some others may not have heard that records are missing. */
 const SUSPECT_MS = 30 * SECOND
+/** Until what has changed on a disk is surely known: a broker reads its logs through a second after it has started. */
+const DAMAGE_MS = 15 * SECOND
 
 export interface ClusterOptions {
   readonly seed: number
@@ -80,6 +83,9 @@ export class SimulatedCluster {
   readonly recreated: RecreatedTopic
   /** Why starts failed. */
   readonly failures: unknown[] = []
+  /** Bytes that were changed on disks. */
+  damages = 0
+  #damagedMs = Number.NEGATIVE_INFINITY
   readonly #options: ClusterOptions
 
   private constructor(
@@ -198,18 +204,39 @@ export class SimulatedCluster {
   }
 
   /** SIGTERM: it hands over what it leads, closes, and is started again. */
-  restart(member: Member): void {
+  restart(member: Member, meanwhile: () => Promise<void> = async () => {}): void {
     const { broker, machine } = member
     if (broker === undefined) return
     const { lives } = machine
     const ended = (): void => {
       if (machine.lives !== lives || !machine.isRunning) return
       this.kill(member)
-      this.startBroker(member)
+      const start = (): void => this.startBroker(member)
+      meanwhile().then(start, (error: unknown) => {
+        this.failures.push(error)
+        start()
+      })
     }
     broker.close().then(ended, (error: unknown) => {
       this.failures.push(error)
       ended()
+    })
+  }
+
+  /**
+   * A byte of a record changes on the disk of a broker that was closed in order. Not while another replica may be damaged,
+   * of which nobody knows yet: of each record somebody has a good copy.
+   */
+  damage(member: Member): void {
+    const { elapsedMs } = this.scheduler
+    if (elapsedMs - this.#damagedMs < DAMAGE_MS) return
+    this.#damagedMs = elapsedMs
+    this.restart(member, async () => {
+      this.damages++
+      this.#damagedMs = this.scheduler.elapsedMs
+      // What it vouched for is gone as soon as it is set aside: a leader may hear of that later than of anything else.
+      member.lostMs = this.scheduler.elapsedMs + DAMAGE_MS
+      await flipMiddle(member.machine.disk.disk, `${LOGS}/${TOPIC}-0`)
     })
   }
 
@@ -237,6 +264,8 @@ export class SimulatedCluster {
   /** All replicas are in sync and hold the same, and nothing is on its way. */
   get isConverged(): boolean {
     if (this.load.open > 0 || this.recreated.isChanging) return false
+    if (this.scheduler.elapsedMs - this.#damagedMs < DAMAGE_MS) return false
+    if (this.damages > 0 && this.members.some(({ broker }) => broker?.metrics().logsDamaged !== 0)) return false
     return this.#all().every(({ replicas }) => {
       const leader = replicas.find(({ partition }) => partition.isLeader)?.partition
       if (leader === undefined || replicas.length < this.members.length) return false
@@ -362,4 +391,16 @@ function textOf(fields: object): string {
     return [key, `${code ?? ''} ${value.message}`]
   })
   return JSON.stringify(Object.fromEntries(shown))
+}
+
+/** Of the first segment of a log: what nobody reads who opens it. */
+async function flipMiddle(disk: Disk, directory: string): Promise<void> {
+  const [segment] = (await disk.list(directory)).filter((name) => name.endsWith('.log'))
+  const file = await disk.open(`${directory}/${segment}`, 'write')
+  const byte = new Uint8Array(1)
+  await file.read(byte, file.size >> 1)
+  byte[0]! ^= 0x40
+  await file.write([byte], file.size >> 1)
+  await file.dataSync()
+  await file.close()
 }

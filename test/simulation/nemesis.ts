@@ -17,11 +17,14 @@ type Fault = () => void
 export class Nemesis {
   readonly #cluster: SimulatedCluster
   readonly #names: readonly string[]
+  readonly #damages: boolean
   /** The least that min.insync.replicas is or was: with 1 there may be one copy of what is acknowledged. */
   #minInsyncReplicas: number
 
-  constructor(cluster: SimulatedCluster, minInsyncReplicas: number) {
+  /** `damages`: bytes change on disks, too. */
+  constructor(cluster: SimulatedCluster, minInsyncReplicas: number, damages = false) {
     this.#cluster = cluster
+    this.#damages = damages
     this.#minInsyncReplicas = minInsyncReplicas
     this.#names = [...cluster.members.map(({ machine }) => machine.name), METADATA_HOST, CLIENT]
   }
@@ -30,6 +33,10 @@ export class Nemesis {
   async torment(faults: number): Promise<void> {
     const { random } = this.#cluster.scheduler
     const kinds = [...this.#ofProcesses(), ...this.#ofNetwork(), ...this.#ofMetadata(), ...this.#ofDisks()]
+    const damage = (): void => {
+      if (this.#cluster.isWhole) this.#cluster.damage(this.#aMember())
+    }
+    if (this.#damages) kinds.push(...Array<Fault>(kinds.length).fill(damage))
     for (let count = 0; count < faults; count++) {
       kinds[random.below(kinds.length)]!()
       await this.#cluster.scheduler.run(random.chance(0.3) ? random.below(200) : random.below(6 * SECOND))

@@ -43,9 +43,10 @@ export class LyingDevice {
   readonly faults = new Faults()
   readonly log = new OperationLog()
   readonly random: SeededRandom
-  /** What a second sync of a file or directory whose sync has failed was asked for: paths. */
+  /** What a second sync of a file whose sync has failed was asked for: paths. */
   readonly repeatedSyncs: string[] = []
-  readonly failedDirectories = new Set<DirectoryNode<VolatileFile>>()
+  /** Whose sync has failed: none is done any more until the next start. */
+  readonly failedDirectories = new Map<DirectoryNode<VolatileFile>, PagelogError>()
   readonly locks = new Set<VolatileFile>()
   capacityBytes: number
   usedBytes = 0

@@ -68,7 +68,7 @@ export class LyingDisk {
   get isOff(): boolean {
     return this.#device.isOff
   }
-  /** Paths whose sync was asked for again after one that had failed: reliability L5 is broken when there is any. */
+  /** Files whose sync was asked for again after one that had failed: reliability L5 is broken when there is any. */
   get repeatedSyncs(): readonly string[] {
     return this.#device.repeatedSyncs
   }
@@ -244,16 +244,25 @@ class MountedDisk implements Disk {
   }
 
   async syncDirectory(path: string): Promise<void> {
-    const { names, tree, failedDirectories, repeatedSyncs } = this.#device
+    const { names, tree, failedDirectories } = this.#device
     const directory = await this.#look('open', path, () => tree.directory(path))
-    if (failedDirectories.has(directory)) repeatedSyncs.push(path)
+    const check = (): void => {
+      const failure = failedDirectories.get(directory)
+      if (failure !== undefined) throw failure
+    }
+    check()
     const covered = names.stepCount
-    const run = (): void => names.sync(directory, covered)
-    const runFailed = (): void => void failedDirectories.add(directory)
+    const run = (): void => {
+      check() // it may have failed while this one waited
+      names.sync(directory, covered)
+    }
     try {
-      await this.#device.do(this.#generation, { operation: 'syncDirectory', path, run, runFailed })
+      await this.#device.do(this.#generation, { operation: 'syncDirectory', path, run })
     } catch (error) {
-      throw hasCode(error, 'PAGELOG_STORAGE') ? error : finalError('sync', path, error)
+      if (hasCode(error, 'PAGELOG_STORAGE')) throw error
+      const failed = finalError('sync', path, error)
+      failedDirectories.set(directory, failed)
+      throw failed
     }
   }
 

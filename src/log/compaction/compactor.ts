@@ -300,7 +300,9 @@ export class Compactor {
       if (!error.retriable) state.fail(error)
       return error.retriable && refusal !== undefined ? refusal : error
     }
-    if (refusal !== undefined && hasCode(error, 'PAGELOG_ABORTED')) return refusal
+    // Also what was just being opened says that the log is closed.
+    const isEnded = hasCode(error, 'PAGELOG_ABORTED') || hasCode(error, 'PAGELOG_CLOSED')
+    if (refusal !== undefined && isEnded) return refusal
     return signal.aborted ? abortError(signal, 'compaction was aborted') : error
   }
 }
