@@ -307,7 +307,16 @@ export class Replicas<S extends ReplicatedSettings = ReplicatedSettings> {
     if (!isSameRole) this.#fetchers?.unfollow(partition)
     if (isGone) await this.#beginAnew(partition, topic)
     await partition.become(state)
-    if (!isSameRole && partition.isFollower && state.replicas.includes(nodeId)) this.#fetchers?.follow(partition)
+    if (!isSameRole && partition.isFollower && this.#isToFollow(state)) this.#fetchers?.follow(partition)
+  }
+
+  /**
+   * A broker that is about to close begins no more to follow whom the cluster counts it out with: it would take time from
+   * the new leaders and their other followers at the very moment when clients come to them.
+   */
+  #isToFollow({ replicas, isr }: PartitionState): boolean {
+    const { image, nodeId } = this.#options
+    return replicas.includes(nodeId) && (isr.includes(nodeId) || image.brokers.get(nodeId)?.leaving !== true)
   }
 
   /** The watch may tell of an election before the store has answered the registration that it followed: looked at again. */

@@ -6,6 +6,7 @@ import { type MemoryDisk, memoryDisk } from '../../src/env/memory/index.ts'
 import { VirtualClock } from '../../src/env/simulated/index.ts'
 import { LogDirectory, logSettings } from '../../src/log/index.ts'
 import {
+  brokerKey,
   ClusterImage,
   createTopic,
   deleteTopic,
@@ -14,6 +15,7 @@ import {
   partitionKey,
 } from '../../src/metadata/index.ts'
 import { setBaseOffset, setLeaderEpoch } from '../../src/record/index.ts'
+import { FollowerFetchers } from '../../src/replication/cluster/index.ts'
 import { type Partition, Replicas, replicationSettings } from '../../src/replication/index.ts'
 import { batchOf, Lines } from '../broker/fixtures.ts'
 
@@ -63,6 +65,7 @@ async function open(): Promise<void> {
     brokerEpoch: () => brokerEpoch,
     broken: (topicId, index) => broken.push(`${topicId} ${index}`),
     removed: () => Promise.resolve(),
+    fetchers: FollowerFetchers,
   })
   await Promise.all(image.topics().map((topic) => replicas.openTopic(topic)))
 }
@@ -369,6 +372,22 @@ describe('a broker', () => {
     brokerEpoch = 7
     clock.advance(1000)
     await until(() => find('events')!.isLeader)
+  })
+
+  test('that is about to close follows no new leader that does without it, and goes on with those it followed', async () => {
+    await topic('followed', [[2, 1]])
+    await topic('alone', [[1, 2]])
+    await until(() => replicas.followed === 1)
+    const value = JSON.stringify({ id: 1, host: 'here', port: 1, incarnation: 'this', rack: '', leaving: true })
+    const { revision } = await store.transact([], [{ type: 'put', key: brokerKey(1), value }])
+    await image.reached(revision)
+    await change('events', { leader: 2, leaderEpoch: 1, isr: [2] })
+    await change('followed', { isr: [2] })
+    await until(() => find('events')!.isFollower && find('followed')!.state.isr.length === 1)
+    expect(replicas.followed).toBe(1)
+    // Counted on still: nothing would be committed without its fetches.
+    await change('alone', { leader: 2, leaderEpoch: 1 })
+    await until(() => replicas.followed === 2)
   })
 
   test('tells its partitions of other settings once, and not at changes that are of partitions', async () => {
