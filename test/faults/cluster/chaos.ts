@@ -21,7 +21,8 @@ const USAGE = `npm run chaos -- [options]    random faults against three brokers
   --json           print JSON, one object a line
   --help
 
-The exit status is 0 when nothing was wrong. Needs root, ip and nft to cut the network; without them it is left whole.
+The exit status is 0 when nothing was wrong. As root with ip and nft the network is cut by namespaces, else by proxies of
+its own (Linux; elsewhere it is left whole); PAGELOG_FAULT_NETWORK=namespaces or proxy says which.
 `
 
 interface Options {

@@ -11,6 +11,7 @@ import type { Verdict } from '../../simulation/history.ts'
 import type { BrokenRule } from './broken-rules.mjs'
 import { isolateLeader, sendBuffered } from './buffered.ts'
 import { type FaultCluster, SESSION_MS, startFor } from './fault-cluster.ts'
+import { CUT_NEEDS } from './hosts.ts'
 import { pause, type Torture, underLoad } from './under-load.ts'
 
 const seed = Number(process.env.PAGELOG_SEED ?? 20_261_121)
@@ -62,7 +63,7 @@ const controls: readonly Control[] = [
 for (const { rule, verdicts, faults } of controls) {
   test.concurrent(`brokers with a broken rule are found out: ${rule}`, async (context) => {
     const cluster = await startFor(context, { program: [program, rule] })
-    expect(cluster.hosts.canCut, 'needs root, ip and nft (Debian: iproute2, nftables)').toBe(true)
+    expect(cluster.hosts.canCut, CUT_NEEDS).toBe(true)
     cluster.healMs = HEAL_MS
     const { violations } = await underLoad(cluster, { seed, isControl: true }, (torture) => faults(cluster, torture))
     const counts = new Map<string, number>()

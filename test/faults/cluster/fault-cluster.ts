@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { Child } from '../../../bench/process/children.ts'
 import { packageRoot } from '../../../bench/process/package-root.ts'
 import { type EtcdMember, TestEtcd } from '../../peers/etcd.ts'
-import { type Hosts, makeHosts } from './hosts.ts'
+import { type Endpoint, type FaultNetwork, type Hosts, makeHosts } from './hosts.ts'
 import { openView, type View, WatchedCluster } from './watched-cluster.ts'
 
 export const SESSION_MS = 2_000
@@ -38,6 +38,8 @@ export interface FaultClusterOptions {
   readonly env?: Readonly<Record<string, string>>
   /** What node runs, `bin/pagelog.cjs` when it is not said. */
   readonly program?: readonly string[]
+  /** What the machine can do when it is not said. */
+  readonly network?: FaultNetwork
 }
 
 export class BrokerProcess {
@@ -51,7 +53,7 @@ export class BrokerProcess {
   #starts = 0
 
   constructor(
-    at: { readonly id: number; readonly host: string; readonly port: number; readonly directory: string },
+    at: Endpoint & { readonly id: number; readonly directory: string },
     logs: string,
     start: (log: string) => { child: Child; listening: Promise<void> },
   ) {
@@ -64,7 +66,7 @@ export class BrokerProcess {
   }
 
   get address(): string {
-    return `${this.host}:${this.port}`
+    return addressOf(this)
   }
 
   get pid(): number {
@@ -137,7 +139,7 @@ export class FaultCluster extends WatchedCluster {
   }
 
   static async start(options: FaultClusterOptions = {}): Promise<FaultCluster> {
-    const hosts = makeHosts(['e', 'b1', 'b2', 'b3'])
+    const hosts = makeHosts(['e', 'b1', 'b2', 'b3'], options.network)
     const scratch = mkdtempSync(join(tmpdir(), 'pagelog-fault-cluster-'))
     let etcd: TestEtcd | undefined
     try {
@@ -147,8 +149,10 @@ export class FaultCluster extends WatchedCluster {
         host: hosts.address('e'),
         prefix: hosts.prefix('e'),
       })
+      const published = await Promise.all(etcd.endpoints.map((endpoint) => hosts.publish('e', endpoint)))
       const brokers: BrokerProcess[] = []
-      for (const id of [1, 2, 3]) brokers.push(await brokerOf(id, { hosts, etcd, scratch, options }))
+      for (const id of [1, 2, 3]) brokers.push(await brokerOf(id, { hosts, etcd: published, scratch, options }))
+      // Past what can be cut: a test sees the metadata whatever it does.
       const view = await openView(etcd.endpoints, 'pagelog/')
       const cluster = new FaultCluster(hosts, etcd, brokers, view, scratch)
       try {
@@ -214,29 +218,30 @@ interface TestContext {
 
 interface Surroundings {
   readonly hosts: Hosts
-  readonly etcd: TestEtcd
+  /** Where brokers reach it. */
+  readonly etcd: readonly Endpoint[]
   readonly scratch: string
   readonly options: FaultClusterOptions
 }
 
 async function brokerOf(id: number, { hosts, etcd, scratch, options }: Surroundings): Promise<BrokerProcess> {
   const name = `b${id}`
-  const host = hosts.address(name)
-  const port = await hosts.port(name)
+  const listening = { host: hosts.address(name), port: await hosts.port(name) }
+  const reached = await hosts.publish(name, listening)
   const directory = options.directoryOf?.(id) ?? join(scratch, name)
   mkdirSync(directory, { recursive: true })
-  const metadata = `etcd://${etcd.endpoints.map((endpoint) => `${endpoint.host}:${endpoint.port}`).join(',')}`
-  const settings = { ...SETTINGS, ...options.settings, 'node.id': String(id) }
+  const metadata = `etcd://${etcd.map(addressOf).join(',')}`
+  const settings = { ...SETTINGS, ...options.settings, 'node.id': String(id), ...advertised(listening, reached) }
   const [command, ...args] = [
     ...hosts.prefix(name),
     process.execPath,
     ...(options.program ?? [join(packageRoot, 'bin/pagelog.cjs')]),
     'broker',
     '--json',
-    ...['--host', host, '--port', String(port), '--data-dir', directory, '--metadata', metadata],
+    ...['--host', listening.host, '--port', String(listening.port), '--data-dir', directory, '--metadata', metadata],
     ...Object.entries(settings).flatMap(([key, value]) => ['--override', `${key}=${value}`]),
   ] as [string, ...string[]]
-  return new BrokerProcess({ id, host, port, directory }, scratch, (logFile) => {
+  return new BrokerProcess({ id, ...reached, directory }, scratch, (logFile) => {
     let listens = (): void => {}
     const said = new Promise<void>((resolve) => {
       listens = resolve
@@ -250,6 +255,16 @@ async function brokerOf(id: number, { hosts, etcd, scratch, options }: Surroundi
     failure.catch(() => {})
     return { child, listening: Promise.race([said, failure, late(id)]) }
   })
+}
+
+function addressOf({ host, port }: Endpoint): string {
+  return `${host}:${port}`
+}
+
+/** Said only where it is not the address that it listens on. */
+function advertised(listening: Endpoint, reached: Endpoint): Readonly<Record<string, string>> {
+  const isElsewhere = addressOf(listening) !== addressOf(reached)
+  return isElsewhere ? { 'advertised.listeners': `PLAINTEXT://${addressOf(reached)}` } : {}
 }
 
 function late(id: number): Promise<never> {

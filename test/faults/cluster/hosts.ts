@@ -1,13 +1,19 @@
 /**
  * Hosts of a cluster on this machine: a network namespace each, joined by a bridge that the tests' own process is on
  * too. What one host sends to another can be dropped, and only that: packets the other way still arrive, as when a
- * switch or a firewall is broken. Needs root, `ip` and `nft`; without them there is one host, loopback, and no faults
- * of the network.
+ * switch or a firewall is broken. Needs root, `ip` and `nft`; without them the hosts are addresses of loopback behind
+ * proxies that can be cut (proxied-hosts.ts). PAGELOG_FAULT_NETWORK says which, where that must not depend on the machine.
  */
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { startTimeOf } from '../../../bench/process/start-time.ts'
+import { Proxied } from './proxied-hosts.ts'
+
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
 
 export interface Hosts {
   readonly canCut: boolean
@@ -16,12 +22,16 @@ export interface Hosts {
   prefix(name: string): readonly string[]
   /** A port to listen on. */
   port(name: string): Promise<number>
+  /** Where everybody else reaches what listens there. */
+  publish(name: string, listening: Endpoint): Promise<Endpoint>
   /** Nothing that `from` sends arrives at `to` any more. */
   cut(from: string, to: string): void
   /** All is as it was. */
   heal(): void
   close(): void
 }
+
+export const CUT_NEEDS = 'cutting the network needs Linux'
 
 const RULES = `table ip faults {
   set cut { type ipv4_addr; }
@@ -35,8 +45,27 @@ const ADDRESSES = 2 ** (32 - PREFIX_BITS)
 /** Namespaces go some time after they are deleted: names are not used again. */
 let made = 0
 
-export function makeHosts(names: readonly string[]): Hosts {
-  return canMakeNamespaces() ? new Namespaces(names) : new Loopback()
+const networks = ['namespaces', 'proxy', 'loopback'] as const
+export type FaultNetwork = (typeof networks)[number]
+
+export function makeHosts(names: readonly string[], network: FaultNetwork = chosenNetwork()): Hosts {
+  if (network === 'loopback') return new Loopback()
+  if (network === 'proxy') return new Proxied(names)
+  if (!canMakeNamespaces()) throw new Error('namespaces need root, ip and nft (Debian: iproute2, nftables)')
+  return new Namespaces(names)
+}
+
+function chosenNetwork(): FaultNetwork {
+  const named = process.env.PAGELOG_FAULT_NETWORK
+  if (named === undefined) return canMakeNamespaces() ? 'namespaces' : hasManyAddresses() ? 'proxy' : 'loopback'
+  const network = networks.find((one) => one === named)
+  if (network === undefined) throw new Error(`PAGELOG_FAULT_NETWORK=${named}: allowed is ${networks.join(', ')}`)
+  return network
+}
+
+/** All of 127.0.0.0/8 is there without having been set up. */
+function hasManyAddresses(): boolean {
+  return process.platform === 'linux'
 }
 
 function canMakeNamespaces(): boolean {
@@ -86,6 +115,10 @@ class Namespaces implements Hosts {
   #nextPort = 9092
   async port(): Promise<number> {
     return this.#nextPort++
+  }
+
+  async publish(_name: string, listening: Endpoint): Promise<Endpoint> {
+    return listening
   }
 
   cut(from: string, to: string): void {
@@ -172,8 +205,12 @@ class Loopback implements Hosts {
     return port
   }
 
+  async publish(_name: string, listening: Endpoint): Promise<Endpoint> {
+    return listening
+  }
+
   cut(): void {
-    throw new Error('cutting the network needs root, ip and nft (Debian: iproute2, nftables)')
+    throw new Error(CUT_NEEDS)
   }
 
   heal(): void {}

@@ -7,27 +7,14 @@ import { expect, test } from 'vitest'
 import { ErrorCode } from '../../../src/base/index.ts'
 import { Admin } from '../../../src/client/index.ts'
 import { BUFFERED, isolateLeader, sendBuffered } from './buffered.ts'
+import { cutAndHeal, cuts, leaderOf, SHORT_SESSION_MS, SHORT_SETTINGS } from './cuts.ts'
 import { type FaultCluster, startFor } from './fault-cluster.ts'
+import { CUT_NEEDS } from './hosts.ts'
 import { expectSound } from './outcome.ts'
 import { pause, type Torture, underLoad } from './under-load.ts'
 
 const rounds = Number(process.env.PAGELOG_ROUNDS ?? 20)
 const seed = Number(process.env.PAGELOG_SEED ?? 20_261_121)
-/** As short as etcd allows, for many rounds. */
-const SESSION_MS = 1_000
-const settings = {
-  'broker.session.timeout.ms': String(SESSION_MS),
-  'broker.heartbeat.interval.ms': '250',
-  'replica.lag.time.max.ms': '1500',
-  'replica.socket.timeout.ms': '1500',
-}
-const NEEDS = 'needs root, ip and nft (Debian: iproute2, nftables)'
-/** Past the session, and past what a leader waits for a follower. */
-const CUT_MS_MIN = 1_500
-
-function leaderOf(cluster: FaultCluster, topic: string): number {
-  return cluster.partition(topic, 0).leader
-}
 
 /** Where the first partition of the topic ends, as this broker alone tells. */
 async function endAt(cluster: FaultCluster, id: number, topic: string): Promise<number> {
@@ -57,7 +44,7 @@ async function stopAndGoOn(cluster: FaultCluster, torture: Torture): Promise<num
   // Among them where the partition ends: it finds those questions before it can have heard of anything.
   const { answered } = await sendBuffered(torture, cluster.broker(id).address)
   await cluster.until('another one leads', () => ![id, -1].includes(leaderOf(cluster, topic)))
-  await pause(SESSION_MS)
+  await pause(SHORT_SESSION_MS)
   await writable()
   const before = await endAt(cluster, leaderOf(cluster, topic), topic)
   cluster.broker(id).resume()
@@ -73,7 +60,7 @@ async function stopAndGoOn(cluster: FaultCluster, torture: Torture): Promise<num
 const half = Math.ceil(rounds / 2)
 for (const part of [0, 1]) {
   test.concurrent(`a leader is stopped for two sessions and goes on, ${half} times: it acknowledges nothing that others lack (${part + 1} of 2)`, async (context) => {
-    const cluster = await startFor(context, { settings })
+    const cluster = await startFor(context, { settings: SHORT_SETTINGS })
     let told = 0
     const outcome = await underLoad(cluster, { seed: seed + part }, async (torture) => {
       for (let count = 0; count < half; count++) told += await stopAndGoOn(cluster, torture)
@@ -84,65 +71,14 @@ for (const part of [0, 1]) {
 }
 
 test.concurrent('a leader with waiting appends is cut off from all but its clients: it acknowledges none of them', async (context) => {
-  const cluster = await startFor(context, { settings })
-  expect(cluster.hosts.canCut, NEEDS).toBe(true)
+  const cluster = await startFor(context, { settings: SHORT_SETTINGS })
+  expect(cluster.hosts.canCut, CUT_NEEDS).toBe(true)
   const times = Math.max(5, Math.round(rounds / 4))
   const outcome = await underLoad(cluster, { seed }, async (torture) => {
     for (let count = 0; count < times; count++) await isolateLeader(cluster, torture)
   })
   expectSound(outcome, `${times} leaders alone`, times * BUFFERED)
 })
-
-interface Cut {
-  readonly name: string
-  /** Of twenty rounds. */
-  readonly times: number
-  /** Pairs of hosts: what the first sends does not arrive at the second. */
-  readonly links: (leader: number, others: readonly number[]) => readonly (readonly [string, string])[]
-}
-
-const host = (id: number): string => `b${id}`
-const both = (a: string, b: string): (readonly [string, string])[] => [
-  [a, b],
-  [b, a],
-]
-const cuts: readonly Cut[] = [
-  { name: 'the leader and etcd', times: 4, links: (leader) => both(host(leader), 'e') },
-  { name: 'the leader to etcd only', times: 3, links: (leader) => [[host(leader), 'e']] },
-  { name: 'etcd to the leader only', times: 3, links: (leader) => [['e', host(leader)]] },
-  {
-    name: 'the leader and its followers',
-    times: 7,
-    links: (leader, all) => all.flatMap((id) => both(host(leader), host(id))),
-  },
-  {
-    name: 'the followers to the leader only',
-    times: 10,
-    links: (leader, all) => all.map((id) => [host(id), host(leader)]),
-  },
-  {
-    name: 'the leader to the followers only',
-    times: 3,
-    links: (leader, all) => all.map((id) => [host(leader), host(id)]),
-  },
-  {
-    name: 'one follower and everybody',
-    times: 3,
-    links: (_, [id]) => ['e', 'b1', 'b2', 'b3'].flatMap((to) => both(host(id!), to)),
-  },
-]
-
-async function cutAndHeal(cluster: FaultCluster, torture: Torture, { links }: Cut): Promise<void> {
-  const { topic, random } = torture
-  const leader = leaderOf(cluster, topic)
-  const others = [1, 2, 3].filter((id) => id !== leader)
-  if (random.chance(0.5)) others.reverse()
-  for (const [from, to] of links(leader, others)) if (from !== to) cluster.hosts.cut(from, to)
-  await pause(CUT_MS_MIN + random.below(SESSION_MS))
-  cluster.hosts.heal()
-  await cluster.whole()
-  await torture.writable()
-}
 
 // One cluster has the cuts with etcd, the other one those between brokers.
 for (const [what, some] of [
@@ -152,8 +88,8 @@ for (const [what, some] of [
   const rows = some.map((cut) => ({ cut, times: Math.max(2, Math.round((cut.times * rounds) / 20)) }))
   const names = rows.map(({ cut, times }) => `${cut.name} ${times} times`).join(', ')
   test.concurrent(`links of a broker and ${what} are cut: nothing is lost, two never lead at once (${names})`, async (context) => {
-    const cluster = await startFor(context, { settings })
-    expect(cluster.hosts.canCut, NEEDS).toBe(true)
+    const cluster = await startFor(context, { settings: SHORT_SETTINGS })
+    expect(cluster.hosts.canCut, CUT_NEEDS).toBe(true)
     const outcome = await underLoad(cluster, { seed }, async (torture) => {
       for (const { cut, times } of rows) {
         for (let count = 0; count < times; count++) await cutAndHeal(cluster, torture, cut)
