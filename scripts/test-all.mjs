@@ -7,11 +7,13 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), 'pagelog-test-all-'))
+
+const nothingRun = { passed: 0, failed: 1, skipped: 0 }
 
 const tiers = {
   fast: { title: 'fast tests', args: [], env: {} },
@@ -77,7 +79,7 @@ function install(wanted) {
 function runTier(name) {
   const tier = tiers[name]
   console.log(`\n== ${tier.title}`)
-  if (tier.prepare && !tier.prepare()) return { passed: 0, failed: 1, skipped: 0 }
+  if (tier.prepare && !tier.prepare()) return { ...nothingRun, failures: [`${tier.title}: what they need is missing`] }
   const report = join(scratch, `${name}.json`)
   const args = ['vitest', 'run', ...tier.args, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
   const ok = run('npx', args, tier.env)
@@ -86,12 +88,38 @@ function runTier(name) {
 
 function countOf(report, ok) {
   try {
-    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, 'utf8'))
-    const failed = numFailedTests === 0 && !ok ? 1 : numFailedTests
-    return { passed: numPassedTests, failed, skipped: numPendingTests + numTodoTests }
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
+      readFileSync(report, 'utf8'),
+    )
+    const failures = testResults.flatMap(failuresOf)
+    if (failures.length === 0 && !ok) failures.push('the tier ended badly: see its output')
+    return {
+      passed: numPassedTests,
+      failed: Math.max(numFailedTests, failures.length),
+      skipped: numPendingTests + numTodoTests,
+      failures,
+    }
   } catch {
-    return { passed: 0, failed: 1, skipped: 0 }
+    return { ...nothingRun, failures: ['the tier left no report: see its output'] }
   }
+}
+
+/** What failed in one file, each with what it said: for the end of the output, as CI keeps little more than that. */
+function failuresOf({ name, status, message, assertionResults }) {
+  const failed = assertionResults.filter((result) => result.status === 'failed')
+  const file = relative(root, name)
+  if (failed.length === 0) return status === 'failed' ? [`${file}\n${firstLines(message)}`] : []
+  return failed.map(
+    ({ fullName, failureMessages }) => `${file}: ${fullName}\n${failureMessages.map(firstLines).join('\n')}`,
+  )
+}
+
+function firstLines(text) {
+  const lines = text.split('\n').filter((line) => !line.includes('/node_modules/'))
+  return lines
+    .slice(0, 12)
+    .map((line) => `    ${line}`)
+    .join('\n')
 }
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(tiers)
@@ -101,16 +129,18 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
-const total = { passed: 0, failed: 0, skipped: 0 }
+const total = { passed: 0, failed: 0, skipped: 0, failures: [] }
 if (!run('node', ['scripts/build.mjs'])) total.failed++
 else {
   for (const name of names) {
     const count = runTier(name)
     console.log(`${tiers[name].title}: ${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`)
-    for (const key of Object.keys(total)) total[key] += count[key]
+    for (const key of ['passed', 'failed', 'skipped']) total[key] += count[key]
+    total.failures.push(...count.failures)
   }
 }
 rmSync(scratch, { recursive: true, force: true })
+for (const failure of total.failures) console.log(`\nfailed: ${failure}`)
 if (total.skipped > 0) console.log(`${total.skipped} skipped: a skip counts as a failure here`)
 console.log(`\n${total.passed} passed, ${total.failed + total.skipped} failed`)
 process.exit(total.failed + total.skipped === 0 && total.passed > 0 ? 0 : 1)
