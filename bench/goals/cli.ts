@@ -13,7 +13,7 @@ const USAGE = `pagelog goals AREA [PART ...] [--runs N] [--data-dir D]
 
 Prints PASS or SHORT, id, what was measured, the goal, and how; exit status 1 when any is short.
 
-${areas.map(({ name, parts }) => `  ${name}\n${parts.map((part) => `    ${part.name.padEnd(14)}${part.title}`).join('\n')}`).join('\n')}
+${areas.map(({ name, parts }) => `  ${name}\n${parts.map((part) => `    ${part.name.padEnd(17)}${part.title}`).join('\n')}`).join('\n')}
 `
 
 export async function main(argv: readonly string[]): Promise<number> {

@@ -45,6 +45,8 @@ const LOOKS_A_TURN = 256
 export class Scrubber<L extends ScrubbedLog> implements ScrubPace {
   readonly #options: ScrubberOptions<L>
   #isStopped = false
+  /** Somebody waits for the pass, so the process must live until its end; for one in the background it must not. */
+  #isAwaited = false
   #pass: Promise<void> | undefined
   #next: Timer | undefined
   /** Of those that wait: what is read ahead, and what was read before. */
@@ -77,10 +79,9 @@ export class Scrubber<L extends ScrubbedLog> implements ScrubPace {
 
   /** Looks at every log once, from now on; shared by those who ask meanwhile. */
   scrub(): Promise<void> {
-    this.#pass ??= this.#readAll().finally(() => {
-      this.#pass = undefined
-    })
-    return this.#pass
+    this.#isAwaited = true
+    for (const wake of this.#wakes) wake() // out of waits that would not keep the process alive
+    return this.#run()
   }
 
   async take(bytes: number, read = 0): Promise<boolean> {
@@ -96,13 +97,29 @@ export class Scrubber<L extends ScrubbedLog> implements ScrubPace {
     return !this.#isStopped
   }
 
-  #after(delayMs: number): void {
-    const { clock } = this.#options
-    const partMs = Math.min(TIMER_MS_MAX, delayMs)
-    this.#next = clock.after(partMs, () => {
-      if (partMs < delayMs) this.#after(delayMs - partMs)
-      else void this.scrub().then(() => this.#passed())
+  #run(): Promise<void> {
+    this.#pass ??= this.#readAll().finally(() => {
+      this.#pass = undefined
+      this.#isAwaited = false
     })
+    return this.#pass
+  }
+
+  #after(delayMs: number): void {
+    const partMs = Math.min(TIMER_MS_MAX, delayMs)
+    this.#next = this.#inBackground(partMs, () => {
+      if (partMs < delayMs) this.#after(delayMs - partMs)
+      else void this.#run().then(() => this.#passed())
+    })
+  }
+
+  /** As `clock.after`, but it does not keep the process alive. */
+  #inBackground(delayMs: number, callback: () => void): Timer {
+    const timer = this.#options.clock.every(delayMs, () => {
+      timer.cancel()
+      callback()
+    })
+    return timer
   }
 
   #passed(): void {
@@ -146,7 +163,7 @@ export class Scrubber<L extends ScrubbedLog> implements ScrubPace {
         this.#wakes.delete(wake)
         resolve()
       }
-      const timer = this.#options.clock.after(delayMs, wake)
+      const timer = this.#isAwaited ? this.#options.clock.after(delayMs, wake) : this.#inBackground(delayMs, wake)
       this.#wakes.add(wake)
     })
   }

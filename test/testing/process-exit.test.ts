@@ -65,6 +65,42 @@ describe('a process ends by itself', () => {
     `
     expect(await run(script)).toEqual({ ended: 'well', output: 'closed\n', errors: '' })
   })
+
+  // Its background pass begins a second after start, and would take a day here.
+  test.each([
+    ['at once', ''],
+    ['while it is read through', 'await new Promise((resolve) => setTimeout(resolve, 1500)); running()'],
+  ])('when a log directory was never closed, %s', async (_when, then) => {
+    const script = `
+      import { openLogDirectory } from 'pagelog'
+      import { mkdtemp, rm } from 'node:fs/promises'
+      const path = await mkdtemp((await import('node:os')).tmpdir() + '/pagelog-exit-')
+      const directory = await openLogDirectory(path, { settings: { scrubBytesPerSecond: 1 } })
+      const log = await directory.open('events')
+      await log.append([{ value: new Uint8Array(100_000) }])
+      const running = () => console.log('running', directory.knownDamage.scrubber.stats.isRunning)
+      ${then}
+      process.on('exit', () => console.log('ended'))
+      await rm(path, { recursive: true })
+    `
+    const output = then === '' ? 'ended\n' : 'running true\nended\n'
+    expect(await run(script)).toEqual({ ended: 'well', output, errors: '' })
+  })
+})
+
+test('a pass over the logs that is asked for is waited for', async () => {
+  const script = `
+    import { openLogDirectory } from 'pagelog'
+    import { mkdtemp, rm } from 'node:fs/promises'
+    const path = await mkdtemp((await import('node:os')).tmpdir() + '/pagelog-exit-')
+    const directory = await openLogDirectory(path, { settings: { scrubBytesPerSecond: 50_000 } })
+    const log = await directory.open('events')
+    await log.append([{ value: new Uint8Array(50_000) }])
+    await directory.knownDamage.scrubber.scrub()
+    console.log('read')
+    await rm(path, { recursive: true })
+  `
+  expect(await run(script)).toEqual({ ended: 'well', output: 'read\n', errors: '' })
 })
 
 test('a flush without any broker is waited for until the records are given up', async () => {
