@@ -6,7 +6,7 @@ import type { LatencyInterval } from './load/intervals.ts'
 import type { LatencySummary } from './measure/latency.ts'
 import type { Machine } from './measure/machine.ts'
 
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 
 export const allTests = [
   'single-producer',
@@ -142,11 +142,10 @@ export interface TestResult {
   readonly high: number | null
   readonly mebibytesPerSecond: number | null
   readonly shareOfLimit: number | null
+  /** Place in `runs` of the one whose rate (or p50) is the median's nearest: it stands for the test. Null when all failed. */
+  readonly medianRun: number | null
   /** From the intended send time. In a closed loop that is when the record was sent. Of the median run. */
   readonly latencyMs: LatencySummary | null
-  readonly serviceTimeMs: LatencySummary | null
-  readonly series: readonly SeriesPoint[]
-  readonly processes: readonly ProcessResult[]
   /** Which process or thread was at 90 % of a core or more; null when none was. */
   readonly bottleneck: string | null
   readonly errors: number
@@ -246,6 +245,10 @@ export interface BenchResult extends ResultFacts {
   /** Absent where nothing is compared. */
   readonly warmUps?: readonly WarmUpResult[]
   readonly failures: readonly { readonly test: TestId; readonly target: string; readonly error: string }[]
+}
+
+export function medianRunOf({ runs, medianRun }: TestResult): RunResult | undefined {
+  return medianRun === null ? undefined : (runs[medianRun] as RunResult)
 }
 
 export function isRun(run: RunResult | FailedRun): run is RunResult {

@@ -67,10 +67,8 @@ function resultOf(
       high: null,
       mebibytesPerSecond: null,
       shareOfLimit: null,
+      medianRun: null,
       latencyMs: null,
-      serviceTimeMs: null,
-      series: [],
-      processes: [],
       bottleneck: null,
       errors: errors + runs.length,
       retries,
@@ -84,17 +82,15 @@ function resultOf(
     high: rounded(rates.high, 1),
     mebibytesPerSecond: rounded((rates.median * settings.valueBytes) / MEBIBYTE, 2),
     shareOfLimit: shareOfLimit(outcome, runs),
+    medianRun: runs.indexOf(middle),
     latencyMs: middle.latencyMs,
-    serviceTimeMs: middle.serviceTimeMs,
-    series: middle.series,
-    processes: middle.processes,
     bottleneck: bottleneckOf(middle.processes),
     errors: errors + runs.length - good.length,
     retries,
   }
 }
 
-/** The run whose rate (or p50) is the median's nearest: its latencies, series and processes stand for the test. */
+/** The run whose rate (or p50) is the median's nearest: it stands for the test. */
 function medianRun(runs: readonly RunResult[], byLatency: boolean): RunResult | undefined {
   const key = (run: RunResult) => (byLatency ? (run.latencyMs?.p50 ?? Number.MAX_VALUE) : run.recordsPerSecond)
   return [...runs].sort((a, b) => key(a) - key(b))[(runs.length - 1) >> 1]

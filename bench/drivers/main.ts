@@ -24,8 +24,8 @@ async function run(spec: DriverSpec, channel: Channel): Promise<DriverResult> {
 const channel = new Channel()
 try {
   const result = await run(JSON.parse(process.argv[2] ?? '') as DriverSpec, channel)
+  // It lives on until the harness ends it: what it used is read once all that were measured together have ended.
   await channel.send({ type: 'result', result })
-  process.exit(0)
 } catch (error) {
   await channel.send({
     type: 'error',

@@ -71,7 +71,7 @@ export function linkedinNotes(result: LinkedinResult): string[] {
     ...behind(result),
     ...(result.missing.length === 0 ? [] : [`not measured: ${result.missing.join(', ')}`]),
     `2014: ${result.hardware2014}`,
-    `now: ${result.complete ? '' : 'INCOMPLETE. '}${result.orientation ? 'For orientation only (one short run each). ' : ''}` +
+    `now: ${result.complete ? '' : 'INCOMPLETE. '}${result.orientation ? 'For orientation only (one run each). ' : ''}` +
       `${machine.cores} × ${machine.cpu}, ${formatGiB(machine.memoryBytes)}, ${machine.fileSystem}, ${machine.kernel}, ` +
       `node ${machine.node}, ${versionsText({ versions })}${places.join('; ')}`,
   ]
@@ -176,7 +176,7 @@ export async function renderLinkedin(result: LinkedinResult): Promise<string> {
     `<header>
 <p class="kicker">pagelog ${h(result.version)} · ${h(result.startedAt.slice(0, 16).replace('T', ' '))} UTC</p>
 <h1>The Kafka benchmarks of 2014, then and now</h1>
-${result.orientation ? '<p class="notice">One short run of each: for orientation.</p>' : ''}
+${result.orientation ? '<p class="notice">One run of each: for orientation.</p>' : ''}
 ${result.complete ? '' : '<p class="notice">Incomplete.</p>'}
 </header>
 ${chart === undefined ? '' : `<section><h2>Records a second</h2><figure>${chart}<figcaption>Medians; what was published in 2014 beside them.</figcaption></figure></section>`}

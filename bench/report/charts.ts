@@ -4,7 +4,7 @@
  */
 import * as echarts from 'echarts'
 import { formatGiB, formatRate } from '../measure/progress.ts'
-import { type BenchResult, type TestId, variantName } from '../result.ts'
+import { type BenchResult, medianRunOf, type TestId, variantName } from '../result.ts'
 import { storedOf } from '../summary.ts'
 import { isLatencyTest } from '../workloads.ts'
 import { otherColours, variantTitles } from './variants.ts'
@@ -264,9 +264,11 @@ export function latencyChart(result: BenchResult, test: TestId): string | undefi
 
 /** Rate over time, of the median run. */
 export function seriesChart(result: BenchResult, test: TestId): string | undefined {
-  const rows = result.results.filter((one) => one.test === test && one.series.length > 1)
+  const rows = result.results.flatMap((one) => {
+    const { series = [] } = medianRunOf(one) ?? {}
+    return one.test === test && series.length > 1 ? [{ name: variantName(one.target, one.driver), series }] : []
+  })
   if (rows.length === 0) return undefined
-  const names = rows.map((row) => variantName(row.target, row.driver))
   const option = (palette: Palette): Option => ({
     grid: { left: 76, right: 24, top: 12, bottom: 50 },
     xAxis: {
@@ -276,14 +278,14 @@ export function seriesChart(result: BenchResult, test: TestId): string | undefin
       axisLine: { show: true, lineStyle: { color: palette.line } },
     },
     yAxis: { ...valueAxis(palette, millions), min: 0 },
-    series: rows.map((row, index) => ({
-      name: variantTitles[names[index]!] ?? names[index]!,
+    series: rows.map(({ name, series }) => ({
+      name: variantTitles[name] ?? name,
       type: 'line' as const,
-      showSymbol: row.series.length < 12,
+      showSymbol: series.length < 12,
       symbolSize: 5,
       lineStyle: { width: 2 },
-      itemStyle: { color: palette.series[names[index]!] ?? palette.faint },
-      data: row.series.map((point) => [point.atSeconds, point.recordsPerSecond]),
+      itemStyle: { color: palette.series[name] ?? palette.faint },
+      data: series.map((point) => [point.atSeconds, point.recordsPerSecond]),
     })),
   })
   return draw(280, option, `Records a second over time, ${test}`)

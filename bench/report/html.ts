@@ -1,6 +1,14 @@
 /** One self-contained HTML page of a result: no scripts, nothing fetched, light and dark, readable on a phone. */
 import { formatGiB, formatMiB, formatMs, formatRate } from '../measure/progress.ts'
-import { type BenchResult, isRun, type LimitResult, type TestId, type TestResult, variantName } from '../result.ts'
+import {
+  type BenchResult,
+  isRun,
+  type LimitResult,
+  medianRunOf,
+  type TestId,
+  type TestResult,
+  variantName,
+} from '../result.ts'
 import { ioOf, storedOf, worstReplication } from '../summary.ts'
 import { isLatencyTest, workloads } from '../workloads.ts'
 import { escapeHtml as h, page } from './page.ts'
@@ -156,7 +164,7 @@ function limitRow(limit: LimitResult): string {
 
 function processTable(results: readonly TestResult[], title: (one: TestResult) => string): string {
   const rows = results.flatMap((one) =>
-    one.processes.map((process) => {
+    (medianRunOf(one)?.processes ?? []).map((process) => {
       const delay = process.eventLoopDelayMs
       return row(
         [h(title(one)), h(process.role)],

@@ -1,6 +1,7 @@
 /** Where a result goes: JSON and report, each to the place asked for or into a folder of its own. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { toJson } from './json.ts'
 
 export interface OutputPlaces {
   readonly out: string | undefined
@@ -13,7 +14,7 @@ export interface OutputPlaces {
 export function writeOutputs(places: OutputPlaces, result: { readonly startedAt: string }, report: string): string[] {
   const stamp = result.startedAt.slice(0, 19).replaceAll(/[:T]/g, '-')
   const folder = resolve(places.out ?? join('tmp/bench', stamp))
-  const text = `${JSON.stringify(result, null, 1)}\n`
+  const text = toJson(result)
   const lines: string[] = []
   if (places.json === '-') process.stdout.write(text)
   else lines.push(`result  ${write(resolve(places.json ?? join(folder, 'result.json')), text)}`)

@@ -1,6 +1,7 @@
 /** A folder of result files: JSON, report, CSV, Markdown, HDR logs; the JSON also where it is asked for. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { toJson } from './json.ts'
 import { type Cell, toCsv, toMarkdown } from './text-files.ts'
 
 export interface ResultFiles {
@@ -24,7 +25,7 @@ export function writeResultFiles(
   files: ResultFiles,
 ): string[] {
   const folder = resultFolder(places.out, files.result.startedAt)
-  const json = `${JSON.stringify(files.result, null, 1)}\n`
+  const json = toJson(files.result)
   if (places.json === '-') process.stdout.write(json)
   const written = [
     ...(places.json === '-' ? [] : [['result', resolve(places.json ?? join(folder, 'result.json')), json]]),

@@ -1,6 +1,6 @@
 /** A result with every kind of field in it, for tests of the schema and the report. */
 import type { TestOutcome } from '../../bench/harness.ts'
-import type { BenchResult, BenchSettings, RunResult } from '../../bench/result.ts'
+import { type BenchResult, type BenchSettings, type RunResult, SCHEMA_VERSION } from '../../bench/result.ts'
 import { limitOf, ratiosOf, resultsOf } from '../../bench/summary.ts'
 
 export const settings: BenchSettings = {
@@ -91,7 +91,7 @@ export const outcomes: readonly TestOutcome[] = [
 ]
 
 export const result: BenchResult = {
-  schemaVersion: 1,
+  schemaVersion: SCHEMA_VERSION,
   version: '0.1.0',
   startedAt: '2026-11-21T12:00:00.000Z',
   finishedAt: '2026-11-21T12:02:00.000Z',
