@@ -1,6 +1,7 @@
 /** 2014 and now side by side, as bars; the sizes of records as curves. */
 import { formatMs, formatRate } from '../measure/progress.ts'
-import { type Chart, draw, type Option, type Palette, valueAxis } from '../report/charts.ts'
+import { type Chart, draw, millions, type Option, type Palette, valueAxis } from '../report/charts.ts'
+import { variantTitles } from '../report/variants.ts'
 import type { LinkedinColumn, LinkedinResult } from './result.ts'
 
 export function linkedinChart(result: LinkedinResult): string | undefined {
@@ -12,18 +13,22 @@ export function ratesChart(result: LinkedinResult): Chart | undefined {
   const tests = result.tests.filter(({ published }) => published.recordsPerSecond !== null)
   if (tests.length === 0) return undefined
   const targets = [...new Set(tests.flatMap(({ columns }) => columns.map(({ target }) => target)))]
+  const rows = targets.flatMap((target, index) =>
+    (['2014', 'today'] as const).map((name) => ({
+      ...{
+        name: `${variantTitles[target] ?? target}, settings of ${name}`,
+        index,
+        opacity: name === 'today' ? 1 : 0.55,
+      },
+      data: tests.map(
+        ({ columns }) => columns.find((one) => one.target === target && one.name === name)?.recordsPerSecond ?? null,
+      ),
+    })),
+  )
+  const measured = rows.filter(({ data }) => data.some((rate) => rate !== null))
   const option = (palette: Palette, isNarrow: boolean): Option => {
     const colours = Object.values(palette.series)
-    const ours = targets.flatMap((target, index) =>
-      (['2014', 'today'] as const).map((name) => ({
-        name: `${target}, settings of ${name}`,
-        color: colours[index % colours.length]!,
-        opacity: name === 'today' ? 1 : 0.55,
-        data: tests.map(
-          ({ columns }) => columns.find((one) => one.target === target && one.name === name)?.recordsPerSecond ?? null,
-        ),
-      })),
-    )
+    const ours = measured.map((row) => ({ ...row, color: colours[row.index % colours.length]! }))
     const then = {
       name: 'published in 2014',
       color: palette.limit,
@@ -33,7 +38,7 @@ export function ratesChart(result: LinkedinResult): Chart | undefined {
     return {
       grid: { left: isNarrow ? 104 : 176, right: isNarrow ? 48 : 64, top: 20 + 18 * (ours.length + 1), bottom: 30 },
       legend: { top: 0, left: 0, orient: 'vertical', textStyle: { color: palette.text, fontSize: 11 }, itemHeight: 9 },
-      xAxis: valueAxis(palette, formatRate),
+      xAxis: valueAxis(palette, millions),
       yAxis: {
         type: 'category',
         inverse: true,
@@ -59,7 +64,7 @@ export function ratesChart(result: LinkedinResult): Chart | undefined {
       })) as never,
     }
   }
-  const bars = 1 + 2 * targets.length
+  const bars = 1 + measured.length
   return { height: 60 + 18 * bars + tests.length * (14 + 16 * bars), option, label: 'Records a second in 2014 and now' }
 }
 

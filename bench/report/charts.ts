@@ -82,7 +82,7 @@ export function valueAxis(palette: Palette, format: (value: number) => string) {
   }
 }
 
-const millions = (value: number) => (value === 0 ? '0' : formatRate(value).replace('.00', ''))
+export const millions = (value: number) => (value === 0 ? '0' : formatRate(value).replace('.00', ''))
 
 /** Medians as bars, lowest and highest run as whiskers. */
 export function throughputChart(result: BenchResult): string | undefined {
