@@ -7,8 +7,11 @@ import type { Cell } from '../report/text-files.ts'
 import { NOT_WARM } from '../report/warm-ups.ts'
 import { variantName } from '../result.ts'
 import { ioOf, worstReplication } from '../summary.ts'
+import { columns } from './published.ts'
 import type { LinkedinColumn, LinkedinResult, LinkedinTest } from './result.ts'
 import { networksOf } from './run.ts'
+
+const OF_THE_LIMIT = 'of the limit: beside what bare system calls move in the same run, as many bytes a record'
 
 /** Median, or for latencies p50, p99, p99.9. */
 function figure(test: LinkedinTest, column: LinkedinColumn): string {
@@ -17,7 +20,9 @@ function figure(test: LinkedinTest, column: LinkedinColumn): string {
   }
   if (test.published.latencyMs !== null) return `${latency(column)}${besideKafka(column, 'p50 ')}`
   const flat = column.lastOfFirst == null ? '' : `, last tenth ${(column.lastOfFirst * 100).toFixed(0)} % of the first`
-  return `${formatRate(column.recordsPerSecond)} rec/s, ${(column.mebibytesPerSecond ?? 0).toFixed(1)} MiB/s${flat}${besideKafka(column)}`
+  const share = column.shareOfLimit == null ? '' : `, ${(column.shareOfLimit * 100).toFixed(0)} % of the limit`
+  const bytes = `${(column.mebibytesPerSecond ?? 0).toFixed(1)} MiB/s`
+  return `${formatRate(column.recordsPerSecond)} rec/s, ${bytes}${share}${flat}${besideKafka(column)}`
 }
 
 function besideKafka({ ratio, stillRising }: LinkedinColumn, what = ''): string {
@@ -36,6 +41,8 @@ function publishedText({ published }: LinkedinTest): string {
 
 /** A row for each test, size and broker: 2014's figures, ours with the settings of 2014, ours with today's. */
 export function linkedinRows(result: LinkedinResult): string[][] {
+  const names = columns.map(({ name }) => name)
+  const asked = names.filter((name) => result.tests.some((test) => test.columns.some((one) => one.name === name)))
   const rows = result.tests.flatMap((test) => {
     const kinds = [...new Set(test.columns.map(({ target, settings }) => `${target}\n${sizeOf(test, settings)}`))]
     return kinds.map((kind) => {
@@ -46,10 +53,10 @@ export function linkedinRows(result: LinkedinResult): string[][] {
         )
         return found === undefined ? 'not measured' : figure(test, found)
       }
-      return [size === '' ? test.id : `${test.id}, ${size}`, target, publishedText(test), of('2014'), of('today')]
+      return [size === '' ? test.id : `${test.id}, ${size}`, target, publishedText(test), ...asked.map(of)]
     })
   })
-  return [['test', 'broker and client', 'published in 2014', 'settings of 2014', 'settings of today'], ...rows]
+  return [['test', 'broker and client', 'published in 2014', ...asked.map((name) => `settings of ${name}`)], ...rows]
 }
 
 function sizeOf(test: LinkedinTest, settings: string): string {
@@ -67,6 +74,7 @@ export function linkedinNotes(result: LinkedinResult): string[] {
   const places = networksOf(result).map((network) => placesText({ network }))
   return [
     'end-to-end: p50 / p99 / p99.9',
+    ...(result.results.some(({ limits }) => limits.length > 0) ? [OF_THE_LIMIT] : []),
     ...pageCacheLines(result),
     ...behind(result),
     ...(result.missing.length === 0 ? [] : [`not measured: ${result.missing.join(', ')}`]),
