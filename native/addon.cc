@@ -9,12 +9,12 @@
 #include "environment.h"
 #include "file_calls.h"
 #include "file_writes.h"
-#include "send_file.h"
+#include "send_run.h"
 
 namespace {
 
 // Raised with every change of a function's arguments or results; src/native/addon.ts refuses any other.
-constexpr int kInterfaceVersion = 2;
+constexpr int kInterfaceVersion = 3;
 
 template <Napi::Value (*kCallback)(const Napi::CallbackInfo&)>
 void add(Napi::Object exports, const char* name) {
@@ -36,7 +36,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add<pagelog::lock_call>(file_calls, "lock");
   add<pagelog::duplicate_call>(file_calls, "duplicate");
   add<pagelog::close_call>(file_calls, "close");
-  add<pagelog::send_file_call>(file_calls, "sendFile");
+  add<pagelog::send_run_call>(file_calls, "sendRun");
   add<pagelog::scan_call>(file_calls, "scan");
   add<pagelog::write_call>(file_calls, "write");
   add<pagelog::hurry_call>(file_calls, "hurry");

@@ -6,12 +6,6 @@
 #include <string>
 
 namespace pagelog {
-namespace {
-
-constexpr double kSafeIntegerMax = 9007199254740991.0;
-
-}  // namespace
-
 bool Arguments::bytes(size_t index, const char* name, Bytes* out) {
   napi_typedarray_type type = napi_int8_array;
   void* data = nullptr;
@@ -24,6 +18,19 @@ bool Arguments::bytes(size_t index, const char* name, Bytes* out) {
   }
   out->data = static_cast<uint8_t*>(data);
   out->length = data == nullptr ? 0 : length;
+  return true;
+}
+
+bool Arguments::numbers(size_t index, const char* name, Numbers* out) {
+  napi_typedarray_type type = napi_int8_array;
+  void* data = nullptr;
+  if (index >= info_.Length() || napi_get_typedarray_info(info_.Env(), info_[index], &type, &out->length, &data, nullptr,
+                                                          nullptr) != napi_ok ||
+      type != napi_float64_array) {
+    Napi::TypeError::New(info_.Env(), std::string(name) + " must be a Float64Array").ThrowAsJavaScriptException();
+    return false;
+  }
+  out->data = static_cast<const double*>(data);
   return true;
 }
 
@@ -57,7 +64,7 @@ bool Arguments::uint32(size_t index, const char* name, uint32_t fallback, uint32
 
 bool Arguments::file_position(size_t index, const char* name, int64_t* out) {
   double value = 0;
-  if (!whole(index, name, 0, kSafeIntegerMax, &value)) return false;
+  if (!whole(index, name, 0, kFilePositionMax, &value)) return false;
   *out = static_cast<int64_t>(value);
   return true;
 }
@@ -74,8 +81,12 @@ bool Arguments::whole(size_t index, const char* name, double low, double high, d
     Napi::TypeError::New(info_.Env(), std::string(name) + " must be a number").ThrowAsJavaScriptException();
     return false;
   }
+  return check_whole(name, *out, low, high);
+}
+
+bool Arguments::check_whole(const char* name, double value, double low, double high) {
   // NaN fails the first comparison.
-  if (!(*out >= low && *out <= high) || std::floor(*out) != *out) {
+  if (!(value >= low && value <= high) || std::floor(value) != value) {
     Napi::RangeError::New(info_.Env(), std::string(name) + " is out of range").ThrowAsJavaScriptException();
     return false;
   }

@@ -15,12 +15,24 @@ struct Bytes {
   size_t length = 0;
 };
 
+// The numbers of a Float64Array; valid only during the call.
+struct Numbers {
+  const double* data = nullptr;
+  size_t length = 0;
+};
+
+// What a position or length in a file can be at most: 2^53 - 1.
+constexpr double kFilePositionMax = 9007199254740991.0;
+
 class Arguments {
  public:
   explicit Arguments(const Napi::CallbackInfo& info) : info_(info) {}
 
   // Each returns false after throwing.
   bool bytes(size_t index, const char* name, Bytes* out);
+  bool numbers(size_t index, const char* name, Numbers* out);
+  // Whether `value` is a whole number in low..high.
+  bool check_whole(const char* name, double value, double low, double high);
   // A whole number in low..high.
   bool position(size_t index, const char* name, size_t low, size_t high, size_t* out);
   // The same, `fallback` where undefined or missing.

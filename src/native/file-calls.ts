@@ -23,12 +23,14 @@ export interface FileCalls {
   /** Closes a descriptor that `duplicate` made (throws EBADF for any other); no call on it may be in flight. */
   close(fd: number): void
   /**
-   * Moves file bytes to a socket, in the pool, never waiting for the socket. `socketFd` must come from `duplicate` and
-   * be non-blocking (all of Node's are). Resolves with the bytes the socket has taken; fewer than `length`: it is full
-   * for now (or a failure came after these bytes, which the next call meets). Rejects with code `EOF` when the file ends
-   * at `position`, else with the errno's name (`EPIPE`, `ECONNRESET`, `EIO` …).
+   * Moves bytes and file regions to a socket, one after the other, in the pool, never waiting for the socket. `pieces`
+   * has three numbers each: descriptor, position and length of a region; with a descriptor of -1 position and length in
+   * `bytes`, which are copied before this returns. `socketFd` must come from `duplicate` and be non-blocking (all of
+   * Node's are). Resolves with the bytes the socket has taken; fewer than asked for: it is full for now (or a failure
+   * came after these bytes, which the next call meets). Rejects with code `EOF` when the file of the first piece ends at its
+   * position, else with the errno's name (`EPIPE`, `ECONNRESET`, `EIO` …).
    */
-  sendFile(socketFd: number, fileFd: number, position: number, length: number): Promise<number>
+  sendRun(socketFd: number, bytes: Uint8Array, pieces: Float64Array): Promise<number>
   /**
    * The regular files of a directory with their sizes and the ends of those that `rules` name, in one call of the pool.
    * The formats of rules and answer are in native/directory_scan.h.

@@ -178,14 +178,26 @@ describe('file calls', () => {
     expect(() => calls.duplicate(0x7fffffff)).toThrow(expect.objectContaining({ code: 'EBADF' }))
   })
 
-  test('sendFile refuses a socket that is not a duplicate, and a blocking descriptor', async () => {
-    expect(() => calls.sendFile(fd, fd, 0, 1)).toThrow(RangeError)
+  test('sendRun refuses a socket that is not a duplicate, and a blocking descriptor', async () => {
+    const nothing = new Uint8Array(0)
+    const pieces = Float64Array.of(fd, 0, 1)
+    expect(() => calls.sendRun(fd, nothing, pieces)).toThrow(RangeError)
     const copy = calls.duplicate(fd)
-    await expect(calls.sendFile(copy, fd, 0, 1)).rejects.toMatchObject({ code: 'EINVAL', syscall: 'sendfile' })
+    await expect(calls.sendRun(copy, nothing, pieces)).rejects.toMatchObject({ code: 'EINVAL', syscall: 'sendfile' })
     calls.close(copy)
   })
 
-  test.each(['tryRead', 'allocate', 'dropCache', 'lock', 'duplicate', 'close', 'sendFile'])(
+  test('sendRun refuses pieces that are none', () => {
+    const bytes = new Uint8Array(4)
+    expect(() => loose.sendRun!(fd, bytes)).toThrow(/pieces must be a Float64Array/)
+    expect(() => loose.sendRun!(fd, [], Float64Array.of(fd, 0, 1))).toThrow(/bytes must be a Uint8Array/)
+    expect(() => loose.sendRun!(fd, bytes, [fd, 0, 1])).toThrow(/pieces must be a Float64Array/)
+    expect(() => calls.sendRun(fd, bytes, Float64Array.of(fd, 0))).toThrow(/three numbers each/)
+    expect(() => calls.sendRun(fd, bytes, Float64Array.of(-2, 0, 1))).toThrow(/a descriptor is out/)
+    expect(() => calls.sendRun(fd, bytes, Float64Array.of(-1, 1, 4))).toThrow(/ends beyond bytes/)
+  })
+
+  test.each(['tryRead', 'allocate', 'dropCache', 'lock', 'duplicate', 'close'])(
     '%s refuses arguments that are none',
     (name) => {
       const call = loose[name]!
@@ -202,8 +214,8 @@ describe('file calls', () => {
       expect(() => loose.tryRead!(fd, new Uint8Array(1), number)).toThrow(RangeError)
       expect(() => loose.allocate!(fd, number, 1)).toThrow(RangeError)
       expect(() => loose.dropCache!(fd, 1, number)).toThrow(RangeError)
-      expect(() => loose.sendFile!(fd, fd, number, 1)).toThrow(RangeError)
-      expect(() => loose.sendFile!(fd, fd, 1, number)).toThrow(RangeError)
+      expect(() => calls.sendRun(fd, new Uint8Array(1), Float64Array.of(fd, number, 1))).toThrow(/a position is out/)
+      expect(() => calls.sendRun(fd, new Uint8Array(1), Float64Array.of(fd, 1, number))).toThrow(/a length is out/)
     }
     expect(() => loose.tryRead!(fd, 'text', 0)).toThrow(TypeError)
     expect(() => loose.tryRead!(fd, new Uint8Array(1), 1n)).toThrow(TypeError)

@@ -4,8 +4,9 @@
  *   memory, small regions   gathered over all sends of a turn into one socket write; regions are read, in place when
  *                           their pages are in memory, else in the pool
  *   large regions           sendfile in the pool, on a descriptor dup'ed once, only while the socket's own write queue
- *                           is empty. When the socket is full the next 64 KiB go as an ordinary write, whose end says
- *                           that the socket takes bytes again.
+ *                           is empty: one call sends a run of them with what little lies before and between them. When
+ *                           the socket is full the next 64 KiB go as an ordinary write, whose end says that the socket
+ *                           takes bytes again.
  *
  * One step is under way at a time, so bytes cannot overtake each other. A region is released exactly once: when its last
  * byte was read or sent, or when the outbox closes; one that a pool call reads, after that call.
@@ -21,7 +22,10 @@ import { PoolClass, poolSlots } from './thread-pool.ts'
 /** Regions from here on go by sendfile; decision 0001 says how it was found. */
 export const SEND_FILE_BYTES_MIN = 256 * 1024
 /** One pool call sends no more, so that connections share the slots. */
-const SEND_FILE_BYTES_MAX = 2 * 1024 * 1024
+const RUN_BYTES_MAX = 4 * 1024 * 1024
+const RUN_PIECES_MAX = 64
+/** Stands for a descriptor: the piece is one of the bytes beside them. */
+const OF_MEMORY = -1
 /** Sent by socket write to learn when a full socket takes bytes again. */
 const SIGNAL_BYTES = 64 * 1024
 /** Read at a time from a region that does not go by sendfile. */
@@ -70,6 +74,36 @@ class Sending {
       const part = this.parts[this.index]!
       if (isRegion(part)) part.release()
     }
+  }
+}
+
+/** What one pool call sends: regions, and copies of what little memory lies before and between them. */
+class Run {
+  byteLength = 0
+  readonly #pieces: number[] = []
+  readonly #memory: Uint8Array[] = []
+  #memoryBytes = 0
+
+  get pieces(): Float64Array {
+    return Float64Array.from(this.#pieces)
+  }
+
+  get memory(): Uint8Array {
+    return this.#memory.length === 1 ? this.#memory[0]! : Buffer.concat(this.#memory, this.#memoryBytes)
+  }
+
+  /** Takes what is left of a part behind `from`; false when there is no more room. */
+  take(part: Part, from: number): boolean {
+    const length = Math.min(part.length - from, RUN_BYTES_MAX - this.byteLength)
+    if (length <= 0) return part.length === from
+    if (part instanceof NodeRegion) this.#pieces.push(part.fd, part.position + from, length)
+    else {
+      this.#pieces.push(OF_MEMORY, this.#memoryBytes, length)
+      this.#memory.push((part as Uint8Array).subarray(from, from + length))
+      this.#memoryBytes += length
+    }
+    this.byteLength += length
+    return true
   }
 }
 
@@ -134,10 +168,8 @@ export class Outbox {
     if (this.#closed === undefined) {
       this.#closed = error
       const dropped = [...this.#inWrite, ...this.#queue]
-      const first = this.#queue[0]
-      for (const sending of dropped) if (!(this.#calling && sending === first)) sending.releaseRest()
-      if (this.#calling) this.#queue = [first!]
-      else this.#queue = []
+      for (const sending of this.#inWrite) sending.releaseRest()
+      if (!this.#calling) this.#releaseQueue()
       this.#inWrite = []
       this.#writeBuffers = []
       this.#writing = false
@@ -190,19 +222,32 @@ export class Outbox {
         this.#schedule()
         return
       }
-      const region = this.#sendable()
-      const socketFd = region === undefined ? undefined : this.#socketFdForPool()
-      if (region !== undefined && socketFd !== undefined) this.#sendFile(this.#queue[0]!, region, socketFd)
+      const socketFd = this.#isRunNext() ? this.#socketFdForPool() : undefined
+      if (socketFd !== undefined) this.#sendRun(socketFd)
       else this.#gather()
     }
     if (this.#isIdle() && this.#onDrained.length > 0) for (const resolve of this.#onDrained.splice(0)) resolve()
   }
 
-  /** The part that is next, if it goes by sendfile now. */
-  #sendable(): NodeRegion | undefined {
-    const part = this.#queue[0]!.parts[this.#queue[0]!.index]
-    if (this.#socketFull || part === undefined || !this.#goesBySendFile(part)) return undefined
-    return part as NodeRegion
+  /** Whether a large region comes next, behind no more than little that can go with it. */
+  #isRunNext(): boolean {
+    if (this.#socketFull) return false
+    for (const part of this.#ahead()) {
+      if (this.#goesBySendFile(part)) return true
+      if (!isLittle(part)) return false
+    }
+    return false
+  }
+
+  /** The parts that are left, no more than may be in a run. */
+  *#ahead(): Generator<Part> {
+    let count = 0
+    for (const { parts, index } of this.#queue) {
+      for (let i = index; i < parts.length; i++) {
+        if (count++ === RUN_PIECES_MAX) return
+        yield parts[i]!
+      }
+    }
   }
 
   #goesBySendFile(part: Part): boolean {
@@ -287,39 +332,73 @@ export class Outbox {
     return this.#duplicate
   }
 
-  #sendFile(sending: Sending, region: NodeRegion, socketFd: number): void {
+  #sendRun(socketFd: number): void {
     this.#calling = true
     poolSlots.enter(PoolClass.REGION_SEND, () => {
       if (this.#closed !== undefined) {
         this.#callIsOver()
         return poolSlots.leave(PoolClass.REGION_SEND)
       }
-      const length = Math.min(SEND_FILE_BYTES_MAX, region.length - sending.position)
-      fileCalls!.sendFile(socketFd, region.fd, region.position + sending.position, length).then(
+      const run = this.#nextRun()
+      fileCalls!.sendRun(socketFd, run.memory, run.pieces).then(
         (count) => {
           poolSlots.leave(PoolClass.REGION_SEND)
           if (this.#callIsOver()) return
           this.#pendingBytes -= count
-          this.#socketFull = count < length
-          sending.pass(count)
-          if (sending.done) this.#queue.shift()!.resolve()
+          this.#socketFull = count < run.byteLength
+          this.#pass(count)
           this.#advance()
         },
         (error) => {
           poolSlots.leave(PoolClass.REGION_SEND)
-          if (!this.#callIsOver()) this.#onFailure(error.code === 'EOF' ? endedEarly(region) : error)
+          if (!this.#callIsOver()) this.#onFailure(error.code === 'EOF' ? endedEarly(this.#firstRegion()) : error)
         },
       )
     })
   }
 
-  /** True when the outbox was closed meanwhile; the region that was in use is released now. */
+  #nextRun(): Run {
+    const run = new Run()
+    let position = this.#queue[0]!.position
+    for (const part of this.#ahead()) {
+      if (!isLittle(part) || !run.take(part, position)) break
+      position = 0
+    }
+    return run
+  }
+
+  /** The first `count` bytes of the queue were sent. */
+  #pass(count: number): void {
+    for (let left = count; this.#queue.length > 0; ) {
+      const sending = this.#queue[0]!
+      if (sending.done) {
+        this.#queue.shift()!.resolve()
+        continue
+      }
+      if (left === 0) return
+      const taken = Math.min(left, sending.parts[sending.index]!.length - sending.position)
+      sending.pass(taken)
+      left -= taken
+    }
+  }
+
+  /** Only the first piece of a run is said to have ended. */
+  #firstRegion(): FileRegion {
+    const { parts, index } = this.#queue[0]!
+    return parts[index] as FileRegion
+  }
+
+  /** True when the outbox was closed meanwhile; the regions that were in use are released now. */
   #callIsOver(): boolean {
     this.#calling = false
     if (this.#closed === undefined) return false
-    this.#queue.shift()?.releaseRest()
+    this.#releaseQueue()
     this.#onCallOver?.()
     return true
+  }
+
+  #releaseQueue(): void {
+    for (const sending of this.#queue.splice(0)) sending.releaseRest()
   }
 
   #write(pieces: Uint8Array[], byteLength: number): void {
@@ -347,6 +426,7 @@ export class Outbox {
 
   #written(): void {
     this.#writing = false
+    this.#socketFull = false
     this.#pendingBytes -= this.#writeBytes
     for (const buffer of this.#writeBuffers) keep(buffer)
     this.#writeBuffers.length = 0
@@ -375,6 +455,11 @@ const noBuffer = Buffer.alloc(0)
 
 function keep(buffer: Buffer): void {
   if (buffer.length === READ_BYTES && buffers.length < KEPT_BUFFERS) buffers.push(buffer)
+}
+
+/** So small that it goes along with a run: copied, or sent from its file. */
+function isLittle(part: Part): boolean {
+  return part.length <= JOIN_BYTES || part instanceof NodeRegion
 }
 
 function isRegion(part: Part): part is FileRegion {
