@@ -36,6 +36,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add<pagelog::lock_call>(file_calls, "lock");
   add<pagelog::duplicate_call>(file_calls, "duplicate");
   add<pagelog::close_call>(file_calls, "close");
+  add<pagelog::limit_send_buffer_call>(file_calls, "limitSendBuffer");
   add<pagelog::send_run_call>(file_calls, "sendRun");
   add<pagelog::scan_call>(file_calls, "scan");
   add<pagelog::write_call>(file_calls, "write");

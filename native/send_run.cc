@@ -5,10 +5,12 @@
 #if defined(__linux__)
 
 #include <cerrno>
+#include <chrono>
 #include <utility>
 #include <vector>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
@@ -21,6 +23,8 @@ namespace {
 
 constexpr int kOfBytes = -1;
 constexpr size_t kNumbersAPiece = 3;
+// Longer would hold a thread that others need.
+constexpr size_t kPatienceMsMax = 100;
 
 struct Piece {
   int file;
@@ -30,15 +34,18 @@ struct Piece {
 
 class SendRunCall final : public PoolCall {
  public:
-  SendRunCall(int socket, std::vector<uint8_t> bytes, std::vector<Piece> pieces)
-      : socket_(socket), bytes_(std::move(bytes)), pieces_(std::move(pieces)) {}
+  SendRunCall(int socket, std::vector<uint8_t> bytes, std::vector<Piece> pieces, size_t patience_ms)
+      : socket_(socket), bytes_(std::move(bytes)), pieces_(std::move(pieces)), patience_(patience_ms) {}
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   Outcome run() noexcept override {
     // A blocking socket would hold a pool thread for as long as its peer likes.
     const int flags = fcntl(socket_, F_GETFL);
     if (flags < 0) return Outcome{0, errno, nullptr};
     if ((flags & O_NONBLOCK) == 0) return Outcome{0, EINVAL, nullptr};
+    const Clock::time_point deadline = Clock::now() + patience_;
     int64_t sent = 0;
     for (const Piece& piece : pieces_) {
       for (int64_t done = 0; done < piece.length;) {
@@ -48,7 +55,7 @@ class SendRunCall final : public PoolCall {
           sent += count;
           continue;
         }
-        if (count < 0 && errno == EINTR) continue;
+        if (count < 0 && (errno == EINTR || (errno == EAGAIN && has_room_before(deadline)))) continue;
         if (sent > 0 || (count < 0 && errno == EAGAIN)) return Outcome{sent, 0, nullptr};
         return count == 0 ? Outcome{0, 0, "EOF"} : Outcome{0, errno, nullptr};
       }
@@ -67,11 +74,21 @@ class SendRunCall final : public PoolCall {
     return sendfile(socket_, piece.file, &at, left);
   }
 
+  // Waits for it. A socket that failed has room, too: the next send says what is wrong with it.
+  bool has_room_before(Clock::time_point deadline) const noexcept {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd socket{socket_, POLLOUT, 0};
+    const bool has_room = left > 0 && poll(&socket, 1, static_cast<int>(left)) != 0;
+    if (!has_room) errno = EAGAIN;
+    return has_room;
+  }
+
   const char* name() const noexcept override { return "sendfile"; }
 
   const int socket_;
   const std::vector<uint8_t> bytes_;
   const std::vector<Piece> pieces_;
+  const std::chrono::milliseconds patience_;
 };
 
 }  // namespace
@@ -81,8 +98,10 @@ Napi::Value send_run_call(const Napi::CallbackInfo& info) {
   int socket = -1;
   Bytes bytes;
   Numbers numbers;
+  size_t patience_ms = 0;
   if (!arguments.descriptor(0, "socketFd", &socket) || !arguments.bytes(1, "bytes", &bytes) ||
-      !arguments.numbers(2, "pieces", &numbers)) {
+      !arguments.numbers(2, "pieces", &numbers) ||
+      !arguments.position(3, "patienceMs", 0, kPatienceMsMax, &patience_ms)) {
     return Napi::Value();
   }
   if (numbers.length % kNumbersAPiece != 0) {
@@ -111,7 +130,8 @@ Napi::Value send_run_call(const Napi::CallbackInfo& info) {
     return Napi::Value();
   }
   std::vector<uint8_t> copy(bytes.data, bytes.data + bytes.length);
-  return PoolCall::start(info.Env(), std::make_unique<SendRunCall>(socket, std::move(copy), std::move(pieces)));
+  return PoolCall::start(
+      info.Env(), std::make_unique<SendRunCall>(socket, std::move(copy), std::move(pieces), patience_ms));
 }
 
 }  // namespace pagelog

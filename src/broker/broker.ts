@@ -171,7 +171,7 @@ async function startParts(options: BrokerOptions, undo: (() => unknown)[]): Prom
   undo.push(() => replicas.close())
   await topics.reconcile()
   const { accept, bind } = holdConnections()
-  const listener = await env.network.listen({ ...endpoint, backlog: settings.socketListenBacklogSize }, accept)
+  const listener = await env.network.listen({ ...endpoint, ...socketLimits(settings) }, accept)
   undo.push(() => listener.close())
   const advertised = advertisedEndpoint(settings, endpoint, listener, options.hostname)
   undo.push(() => membership.resign())
@@ -209,6 +209,10 @@ async function startParts(options: BrokerOptions, undo: (() => unknown)[]): Prom
   const connections = new Connections(facade, new Dispatcher(facade))
   bind((stream) => connections.accept(stream))
   return { lock, membership, replicas, directory, facade, connections, listener }
+}
+
+function socketLimits({ socketListenBacklogSize: backlog, socketSendBufferBytes: sendBufferBytes }: BrokerSettings) {
+  return { backlog, sendBufferBytes }
 }
 
 function fetchSessionsOf(settings: BrokerSettings, env: Env, image: ClusterImage): FetchSessions {

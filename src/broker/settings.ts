@@ -6,6 +6,7 @@
  *   node.id                   1 instead of none
  *   max.connections           10000, below the descriptors a process may have; Kafka has no limit
  *   max.connections.per.ip    5000; Kafka has no limit
+ *   socket.send.buffer.bytes  512 KiB, five times Kafka's: what is in flight fits in a core's cache (decision 0001)
  *   queued.max.request.bytes  128 MiB: what requests being received or written may hold; Kafka has no limit
  */
 import { resolveSettings, type Setting, type SettingsOf, type SettingsTable } from '../base/index.ts'
@@ -247,6 +248,13 @@ export const brokerSettings = {
     default: 50,
     min: 1,
     doc: 'Connections that may wait to be accepted.',
+  },
+  socketSendBufferBytes: {
+    name: 'socket.send.buffer.bytes',
+    type: 'int',
+    default: 524288,
+    min: -1,
+    doc: 'Unsent bytes of a connection that the kernel keeps, about half of them; -1 leaves it to the system.',
   },
   queuedMaxRequestBytes: {
     name: 'queued.max.request.bytes',

@@ -34,7 +34,7 @@ export type {
   TailRule,
 } from './disk.ts'
 export { inThreadWorkers } from './in-thread-workers.ts'
-export type { Listener, Network, Part, Receiver, Stream } from './network.ts'
+export type { Listener, ListenOptions, Network, Part, Receiver, Stream } from './network.ts'
 export { type Channel, openChannel } from './node/channel.ts'
 export { nodeEnv } from './node/index.ts'
 export { type LoopDelay, type LoopSampler, processUsage, startLoopSampler } from './node/loop-sampler.ts'

@@ -54,9 +54,19 @@ export interface Listener {
   close(): Promise<void>
 }
 
+export interface ListenOptions {
+  readonly host: string
+  /** 0 takes any free one. */
+  readonly port: number
+  /** Connections that may wait to be accepted. */
+  readonly backlog?: number
+  /** About half of the unsent bytes of an accepted stream that the kernel keeps: a wish. -1, or none: as it likes. */
+  readonly sendBufferBytes?: number
+}
+
 export interface Network {
-  /** `port` 0 takes any free one. Error: PAGELOG_INVALID_ARGUMENT with cause (address in use, no permission). */
-  listen(options: { host: string; port: number; backlog?: number }, accept: (stream: Stream) => void): Promise<Listener>
+  /** Error: PAGELOG_INVALID_ARGUMENT with cause (address in use, no permission). */
+  listen(options: ListenOptions, accept: (stream: Stream) => void): Promise<Listener>
   /** Error: PAGELOG_DISCONNECTED with cause, PAGELOG_TIMED_OUT. */
   connect(options: { host: string; port: number; timeoutMs: number }): Promise<Stream>
 }

@@ -181,9 +181,9 @@ describe('file calls', () => {
   test('sendRun refuses a socket that is not a duplicate, and a blocking descriptor', async () => {
     const nothing = new Uint8Array(0)
     const pieces = Float64Array.of(fd, 0, 1)
-    expect(() => calls.sendRun(fd, nothing, pieces)).toThrow(RangeError)
+    expect(() => calls.sendRun(fd, nothing, pieces, 0)).toThrow(RangeError)
     const copy = calls.duplicate(fd)
-    await expect(calls.sendRun(copy, nothing, pieces)).rejects.toMatchObject({ code: 'EINVAL', syscall: 'sendfile' })
+    await expect(calls.sendRun(copy, nothing, pieces, 0)).rejects.toMatchObject({ code: 'EINVAL', syscall: 'sendfile' })
     calls.close(copy)
   })
 
@@ -192,9 +192,15 @@ describe('file calls', () => {
     expect(() => loose.sendRun!(fd, bytes)).toThrow(/pieces must be a Float64Array/)
     expect(() => loose.sendRun!(fd, [], Float64Array.of(fd, 0, 1))).toThrow(/bytes must be a Uint8Array/)
     expect(() => loose.sendRun!(fd, bytes, [fd, 0, 1])).toThrow(/pieces must be a Float64Array/)
-    expect(() => calls.sendRun(fd, bytes, Float64Array.of(fd, 0))).toThrow(/three numbers each/)
-    expect(() => calls.sendRun(fd, bytes, Float64Array.of(-2, 0, 1))).toThrow(/a descriptor is out/)
-    expect(() => calls.sendRun(fd, bytes, Float64Array.of(-1, 1, 4))).toThrow(/ends beyond bytes/)
+    expect(() => calls.sendRun(fd, bytes, Float64Array.of(fd, 0), 0)).toThrow(/three numbers each/)
+    expect(() => calls.sendRun(fd, bytes, Float64Array.of(-2, 0, 1), 0)).toThrow(/a descriptor is out/)
+    expect(() => calls.sendRun(fd, bytes, Float64Array.of(-1, 1, 4), 0)).toThrow(/ends beyond bytes/)
+    expect(() => calls.sendRun(fd, bytes, Float64Array.of(-1, 0, 4), 101)).toThrow(/patienceMs is out/)
+  })
+
+  test('limitSendBuffer leaves alone what is no socket, and refuses what is no size', () => {
+    expect(() => calls.limitSendBuffer(fd, 1024)).not.toThrow()
+    for (const size of [0, -1, 0.5, 2 ** 31]) expect(() => calls.limitSendBuffer(fd, size)).toThrow(/bytes is out/)
   })
 
   test.each(['tryRead', 'allocate', 'dropCache', 'lock', 'duplicate', 'close'])(
@@ -214,8 +220,8 @@ describe('file calls', () => {
       expect(() => loose.tryRead!(fd, new Uint8Array(1), number)).toThrow(RangeError)
       expect(() => loose.allocate!(fd, number, 1)).toThrow(RangeError)
       expect(() => loose.dropCache!(fd, 1, number)).toThrow(RangeError)
-      expect(() => calls.sendRun(fd, new Uint8Array(1), Float64Array.of(fd, number, 1))).toThrow(/a position is out/)
-      expect(() => calls.sendRun(fd, new Uint8Array(1), Float64Array.of(fd, 1, number))).toThrow(/a length is out/)
+      expect(() => calls.sendRun(fd, new Uint8Array(1), Float64Array.of(fd, number, 1), 0)).toThrow(/a position is out/)
+      expect(() => calls.sendRun(fd, new Uint8Array(1), Float64Array.of(fd, 1, number), 0)).toThrow(/a length is out/)
     }
     expect(() => loose.tryRead!(fd, 'text', 0)).toThrow(TypeError)
     expect(() => loose.tryRead!(fd, new Uint8Array(1), 1n)).toThrow(TypeError)

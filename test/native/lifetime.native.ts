@@ -127,8 +127,8 @@ describe('an exit with calls in flight', () => {
         const { workerData, parentPort } = require('node:worker_threads')
         const { fileCalls } = require(workerData.addonPath)
         const copy = fileCalls.duplicate(workerData.socket)
-        fileCalls.sendRun(copy, new Uint8Array(4), Float64Array.of(-1, 0, 4, workerData.fd, 0, 8 << 20))
-        fileCalls.sendRun(copy, new Uint8Array(4), Float64Array.of(-1, 0, 4, workerData.fd, 0, 8 << 20))
+        fileCalls.sendRun(copy, new Uint8Array(4), Float64Array.of(-1, 0, 4, workerData.fd, 0, 8 << 20), 2)
+        fileCalls.sendRun(copy, new Uint8Array(4), Float64Array.of(-1, 0, 4, workerData.fd, 0, 8 << 20), 2)
         parentPort.postMessage('queued')
         setInterval(() => {}, 1000)
       \`

@@ -1,9 +1,9 @@
 /** The real network: TCP by node:net. */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { PagelogError } from '../../base/index.ts'
-import type { Listener, Network, Stream } from '../network.ts'
+import type { Listener, ListenOptions, Network, Stream } from '../network.ts'
 import { Intake } from './intake.ts'
-import { adopt, NodeStream } from './stream.ts'
+import { adopt, limitSendBuffer, NodeStream } from './stream.ts'
 
 export class NodeNetwork implements Network {
   readonly #inPlace: boolean
@@ -13,17 +13,18 @@ export class NodeNetwork implements Network {
     this.#inPlace = inPlace
   }
 
-  listen(
-    options: { host: string; port: number; backlog?: number },
-    accept: (stream: Stream) => void,
-  ): Promise<Listener> {
+  listen(options: ListenOptions, accept: (stream: Stream) => void): Promise<Listener> {
+    const { host, port, backlog, sendBufferBytes = -1 } = options
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) => {
       // The peer may be gone again already: then there is no address and nothing to serve.
       socket.on('error', ignore)
-      if (socket.remoteAddress === undefined) socket.destroy()
-      else accept(adopt(socket, this.#inPlace))
+      if (socket.remoteAddress === undefined) {
+        socket.destroy()
+        return
+      }
+      if (sendBufferBytes > 0) limitSendBuffer(socket, sendBufferBytes)
+      accept(adopt(socket, this.#inPlace))
     })
-    const { host, port, backlog } = options
     return new Promise((resolve, reject) => {
       server.once('error', (cause) => {
         const message = `cannot listen on ${host}:${port}: ${cause.message}`

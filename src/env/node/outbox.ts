@@ -5,7 +5,7 @@
  *                           their pages are in memory, else in the pool
  *   large regions           sendfile in the pool, on a descriptor dup'ed once, only while the socket's own write queue
  *                           is empty: one call sends a run of them with what little lies before and between them. When
- *                           the socket is full the next 64 KiB go as an ordinary write, whose end says that the socket
+ *                           the socket stays full the next 64 KiB go as an ordinary write, whose end says that the socket
  *                           takes bytes again.
  *
  * One step is under way at a time, so bytes cannot overtake each other. A region is released exactly once: when its last
@@ -24,6 +24,8 @@ export const SEND_FILE_BYTES_MIN = 256 * 1024
 /** One pool call sends no more, so that connections share the slots. */
 const RUN_BYTES_MAX = 4 * 1024 * 1024
 const RUN_PIECES_MAX = 64
+/** So long in all a pool call waits for a full socket to take more, unless other connections wait for its slot. */
+const PATIENCE_MS = 2
 /** Stands for a descriptor: the piece is one of the bytes beside them. */
 const OF_MEMORY = -1
 /** Sent by socket write to learn when a full socket takes bytes again. */
@@ -340,7 +342,8 @@ export class Outbox {
         return poolSlots.leave(PoolClass.REGION_SEND)
       }
       const run = this.#nextRun()
-      fileCalls!.sendRun(socketFd, run.memory, run.pieces).then(
+      const patienceMs = poolSlots.waiting(PoolClass.REGION_SEND) === 0 ? PATIENCE_MS : 0
+      fileCalls!.sendRun(socketFd, run.memory, run.pieces, patienceMs).then(
         (count) => {
           poolSlots.leave(PoolClass.REGION_SEND)
           if (this.#callIsOver()) return

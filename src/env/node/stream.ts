@@ -4,6 +4,7 @@
  */
 import { Socket } from 'node:net'
 import { assert, PagelogError } from '../../base/index.ts'
+import { fileCalls } from '../../native/index.ts'
 import type { Part, Receiver, Stream } from '../network.ts'
 import { Intake } from './intake.ts'
 import { Outbox } from './outbox.ts'
@@ -159,6 +160,11 @@ export function adopt(socket: Socket, inPlace: boolean): NodeStream {
   socket.destroy()
   const options = { handle, onread: intake.onread, allowHalfOpen: true, pauseOnCreate: true }
   return new NodeStream(new Socket(options), intake, true)
+}
+
+export function limitSendBuffer(socket: Socket, bytes: number): void {
+  const fd = descriptorOf(socket)
+  if (fd !== undefined) fileCalls?.limitSendBuffer(fd, bytes)
 }
 
 function descriptorOf(socket: Socket): number | undefined {

@@ -12,7 +12,7 @@
  * nobody hears of it until it is back.
  */
 import { assert, PagelogError } from '../../base/index.ts'
-import type { Listener, Network, Stream } from '../network.ts'
+import type { Listener, ListenOptions, Network, Stream } from '../network.ts'
 import { type LinkSettings, Links } from './links.ts'
 import { Pipe } from './pipe.ts'
 import type { Actor, Scheduler } from './scheduler.ts'
@@ -234,7 +234,7 @@ class HostNetwork implements Network {
     this.#actor = host.actor
   }
 
-  listen(options: { host: string; port: number; backlog?: number }, accept: Accept): Promise<Listener> {
+  listen(options: ListenOptions, accept: Accept): Promise<Listener> {
     const isOwn = OWN_NAMES.has(options.host) || options.host === this.#host.name
     assert(isOwn, 'a process listens on its own host')
     return this.#isGone ? never() : this.#network.listen(this.#host, options.port, accept)
