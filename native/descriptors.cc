@@ -7,7 +7,6 @@
 #include <cerrno>
 
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "arguments.h"
@@ -51,18 +50,6 @@ Napi::Value close_call(const Napi::CallbackInfo& info) {
   if (!arguments.descriptor(0, "fd", &fd)) return Napi::Value();
   const int result = Environment::of(info.Env()).descriptors.close(fd);
   if (result < 0) throw_system_error(info.Env(), -result, "close");
-  return info.Env().Undefined();
-}
-
-Napi::Value limit_send_buffer_call(const Napi::CallbackInfo& info) {
-  Arguments arguments(info);
-  int fd = -1;
-  size_t bytes = 0;
-  if (!arguments.descriptor(0, "socketFd", &fd) || !arguments.position(1, "bytes", 1, INT32_MAX, &bytes)) {
-    return Napi::Value();
-  }
-  const int size = static_cast<int>(bytes);
-  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
   return info.Env().Undefined();
 }
 

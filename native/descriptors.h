@@ -31,8 +31,4 @@ Napi::Value duplicate_call(const Napi::CallbackInfo& info);
 // close(fd): of a duplicate, once no call on it is in flight.
 Napi::Value close_call(const Napi::CallbackInfo& info);
 
-// limitSendBuffer(socketFd, bytes): the kernel keeps no more than about twice so many unsent bytes. A wish: it has its own
-// bounds (net.core.wmem_max), and a descriptor that is no socket is left alone.
-Napi::Value limit_send_buffer_call(const Napi::CallbackInfo& info);
-
 }  // namespace pagelog

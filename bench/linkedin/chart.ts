@@ -2,6 +2,7 @@
 import { formatMs, formatRate } from '../measure/progress.ts'
 import { type Chart, draw, millions, type Option, type Palette, valueAxis } from '../report/charts.ts'
 import { variantTitles } from '../report/variants.ts'
+import { columns } from './published.ts'
 import type { LinkedinColumn, LinkedinResult } from './result.ts'
 
 export function linkedinChart(result: LinkedinResult): string | undefined {
@@ -14,14 +15,12 @@ export function ratesChart(result: LinkedinResult): Chart | undefined {
   if (tests.length === 0) return undefined
   const targets = [...new Set(tests.flatMap(({ columns }) => columns.map(({ target }) => target)))]
   const rows = targets.flatMap((target, index) =>
-    (['2014', 'today'] as const).map((name) => ({
-      ...{
-        name: `${variantTitles[target] ?? target}, settings of ${name}`,
-        index,
-        opacity: name === 'today' ? 1 : 0.55,
-      },
+    columns.map(({ name }) => ({
+      name: `${variantTitles[target] ?? target}, settings of ${name}`,
+      index,
+      opacity: name === 'today' ? 1 : 0.55,
       data: tests.map(
-        ({ columns }) => columns.find((one) => one.target === target && one.name === name)?.recordsPerSecond ?? null,
+        (test) => test.columns.find((one) => one.target === target && one.name === name)?.recordsPerSecond ?? null,
       ),
     })),
   )

@@ -42,7 +42,7 @@ function publishedText({ published }: LinkedinTest): string {
 /** A row for each test, size and broker: 2014's figures, ours with the settings of 2014, ours with today's. */
 export function linkedinRows(result: LinkedinResult): string[][] {
   const names = columns.map(({ name }) => name)
-  const asked = names.filter((name) => result.tests.some((test) => test.columns.some((one) => one.name === name)))
+  const measured = names.filter((name) => result.tests.some((test) => test.columns.some((one) => one.name === name)))
   const rows = result.tests.flatMap((test) => {
     const kinds = [...new Set(test.columns.map(({ target, settings }) => `${target}\n${sizeOf(test, settings)}`))]
     return kinds.map((kind) => {
@@ -53,10 +53,10 @@ export function linkedinRows(result: LinkedinResult): string[][] {
         )
         return found === undefined ? 'not measured' : figure(test, found)
       }
-      return [size === '' ? test.id : `${test.id}, ${size}`, target, publishedText(test), ...asked.map(of)]
+      return [size === '' ? test.id : `${test.id}, ${size}`, target, publishedText(test), ...measured.map(of)]
     })
   })
-  return [['test', 'broker and client', 'published in 2014', ...asked.map((name) => `settings of ${name}`)], ...rows]
+  return [['test', 'broker and client', 'published in 2014', ...measured.map((name) => `settings of ${name}`)], ...rows]
 }
 
 function sizeOf(test: LinkedinTest, settings: string): string {

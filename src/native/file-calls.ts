@@ -23,13 +23,13 @@ export interface FileCalls {
   /** Closes a descriptor that `duplicate` made (throws EBADF for any other); no call on it may be in flight. */
   close(fd: number): void
   /**
-   * Moves bytes and file regions to a socket, one after the other, in the pool. `pieces`
-   * has three numbers each: descriptor, position and length of a region; with a descriptor of -1 position and length in
-   * `bytes`, which are copied before this returns. While the socket is full the pool's thread waits for it, `patienceMs` in all
-   * (0 to 100). `socketFd` must come from `duplicate` and be non-blocking (all of
-   * Node's are). Resolves with the bytes the socket has taken; fewer than asked for: it is full for now (or a failure
-   * came after these bytes, which the next call meets). Rejects with code `EOF` when the file of the first piece ends at its
-   * position, else with the errno's name (`EPIPE`, `ECONNRESET`, `EIO` …).
+   * Moves bytes and file regions to a socket, one after the other, in the pool. `pieces` has three numbers each:
+   * descriptor, position and length of a region; with a descriptor of -1 position and length in `bytes`, which are copied
+   * before this returns. While the socket is full the pool's thread waits for it, `patienceMs` in all (0 to 100).
+   * `socketFd` must come from `duplicate` and be non-blocking (all of Node's are). Resolves with the bytes the socket has
+   * taken; fewer than asked for: it is full for now (or a failure came after these bytes, which the next call meets).
+   * Rejects with code `EOF` when the file of the first piece ends at its position, else with the errno's name (`EPIPE`,
+   * `ECONNRESET`, `EIO` …).
    */
   sendRun(socketFd: number, bytes: Uint8Array, pieces: Float64Array, patienceMs: number): Promise<number>
   /** Asks that the kernel keep no more than about twice so many unsent bytes of a socket. Without effect where it cannot. */

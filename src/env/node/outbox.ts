@@ -87,7 +87,7 @@ class Run {
   #memoryBytes = 0
 
   get pieces(): Float64Array {
-    return Float64Array.from(this.#pieces)
+    return new Float64Array(this.#pieces)
   }
 
   get memory(): Uint8Array {
@@ -123,7 +123,7 @@ export class Outbox {
   #writeBuffers: Buffer[] = []
   #pendingBytes = 0
   #writing = false
-  /** A pool call on a region of the first sending is under way or waits for a slot. */
+  /** A pool call on what the queue begins with is under way or waits for a slot: until then nothing of the queue is released. */
   #calling = false
   #socketFull = false
   #turnBytes = 0
@@ -313,7 +313,6 @@ export class Outbox {
       (count) => {
         if (this.#callIsOver() || this.#isOver()) return
         if (count < length) return this.#onFailure(endedEarly(region))
-        this.#socketFull = false
         sending.pass(length)
         this.#write([into], length)
         this.#advance()
