@@ -8,7 +8,7 @@ import { commitOf, describeMachine } from './measure/machine.ts'
 import { Progress } from './measure/progress.ts'
 import { placementHere } from './netns/namespaces.ts'
 import { javaVersion, kafkaClasspath, kafkaVersion } from './peers/java.ts'
-import { clientVersion, isNodeClient, prepareClient } from './peers/node-clients.ts'
+import { clientVersion, fetchingText, isOtherClient, prepareClient } from './peers/other-clients.ts'
 import { endAllChildren } from './process/children.ts'
 import { MemoryGroups } from './process/memory-groups.ts'
 import { packageRoot } from './process/package-root.ts'
@@ -174,10 +174,8 @@ async function fetchClients(
 ): Promise<Record<string, string>> {
   const versions: Record<string, string> = {}
   for (const driver of new Set(variants.map((variant) => variant.driver)).values()) {
-    if (!isNodeClient(driver)) continue
-    progress.line(
-      `${driver}: fetched by npm on first use${driver === 'node-rdkafka' ? ', compiled for some minutes' : ''}`,
-    )
+    if (!isOtherClient(driver)) continue
+    progress.line(fetchingText(driver))
     await prepareClient(driver, signal).then(
       (client) => {
         versions[driver] = clientVersion(client)

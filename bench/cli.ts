@@ -71,8 +71,8 @@ async function fetchBefore(argv: readonly string[]): Promise<void> {
     const { kafkaClasspath } = await import('./peers/java.ts')
     await kafkaClasspath()
   }
-  const { isNodeClient, prepareClient } = await import('./peers/node-clients.ts')
-  for (const driver of drivers) if (isNodeClient(driver)) await prepareClient(driver).catch(() => {})
+  const { isOtherClient, prepareClient } = await import('./peers/other-clients.ts')
+  for (const driver of drivers) if (isOtherClient(driver)) await prepareClient(driver).catch(() => {})
 }
 
 async function refusing(work: () => Promise<number>): Promise<number> {

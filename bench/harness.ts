@@ -7,11 +7,12 @@ import { fillTopic } from './drivers/pagelog-runs.ts'
 import { deleteTopic, type Session, type StoredTopic } from './drivers/session.ts'
 import type { OnWarmUp, Warmed } from './drivers/target-warm-up.ts'
 import { type EchoProbe, estimatedBytesPerRecord, probeEcho, probesPath, probeThroughput } from './limits/limits.ts'
+import { useFreeMemory } from './measure/free-memory.ts'
 import { readIntoPageCache } from './measure/page-cache.ts'
 import { formatMs, formatRate, type Progress } from './measure/progress.ts'
 import { settleWriteBack } from './measure/write-back.ts'
 import { isShaped, placementHere } from './netns/namespaces.ts'
-import { isNodeClient, prepareClient, whyNotDriven } from './peers/node-clients.ts'
+import { isOtherClient, prepareClient, whyNotDriven } from './peers/other-clients.ts'
 import type { Scratch } from './process/scratch.ts'
 import { targetTitles } from './report/variants.ts'
 import { warmUpText } from './report/warm-ups.ts'
@@ -133,7 +134,7 @@ export class Harness {
     const name = variantName(variant.target, variant.driver)
     progress.begin(`${workload.id} · ${name} · set up`)
     try {
-      const client = isNodeClient(variant.driver) ? await prepareClient(variant.driver, signal) : undefined
+      const client = isOtherClient(variant.driver) ? await prepareClient(variant.driver, signal) : undefined
       const target = await targets.take(variant.target, workload.brokers)
       this.#options.onTargetSettings?.(target)
       const session: Session = {
@@ -195,14 +196,13 @@ export class Harness {
     const name = variantName(place.variant.target, place.variant.driver)
     progress.begin(`${workload.id} · ${name} · run ${run + 1} of ${settings.runs}`)
     try {
-      progress.phase('write-back', 0)
-      const quiet = settle ? (await settleWriteBack(signal)).quiet : null
+      const before = settle ? await this.#settle() : { writeBackQuiet: null }
       const { dataDirectory } = place.session.target
       if (place.stored !== undefined && dataDirectory !== null) {
         await readIntoPageCache(dataDirectory, place.stored.topic)
       }
       const result = await workload.run(place.variant.driver, place.session, place.stored)
-      place.runs.push({ ...result, writeBackQuiet: quiet })
+      place.runs.push({ ...result, ...before })
       const latency = workload.probe === 'echo' ? result.latencyMs : null
       progress.end(
         latency === null
@@ -213,6 +213,15 @@ export class Harness {
       if (signal.aborted) return
       place.runs.push(this.#failure(error, `${workload.id} · ${name} · run ${run + 1}`))
     }
+  }
+
+  /** The machine as one that has been working for a while and is quiet now. */
+  async #settle(): Promise<Pick<RunResult, 'writeBackQuiet' | 'freeBytesUsed'>> {
+    const { signal, progress, scratch } = this.#options
+    progress.phase('write-back', 0)
+    const { quiet } = await settleWriteBack(signal)
+    progress.phase('free memory', 0)
+    return { writeBackQuiet: quiet, freeBytesUsed: await useFreeMemory(scratch.path, signal) }
   }
 
   async #probe(
@@ -226,7 +235,7 @@ export class Harness {
     if (probesPath() === undefined || isElsewhere(this.#options.variants) || isShaped(placementHere().name)) return
     progress.begin(`${workload.id} · limit probe`)
     try {
-      if (settle) await settleWriteBack(signal)
+      if (settle) await this.#settle()
       if (workload.probe === 'echo') {
         echo.push(await probeEcho(settings.latencyRecords, bytesPerRecord, scratch.path, signal))
         return

@@ -33,7 +33,7 @@ Two results, and whether they differ by more than noise: pagelog bench compare -
   --seed N           of the random values                                         (1)
   --stored SIZE      what throughput-vs-stored adds on the disks of all three brokers  (4GiB; 2GiB with --quick)
   --memory SIZE      confines each broker to so much, page cache included (root, cgroups)
-  --clients A,B      who drives: pagelog, kafka-tools, kafkajs, platformatic, node-rdkafka; on each broker (fetched on first use)
+  --clients A,B      who drives: pagelog, kafka-tools, kafkajs, platformatic, node-rdkafka, librdkafka; on each broker (fetched on first use)
   --hosts FILE       brokers that are there already, host:port a line; instead of ours
   --netns RATE       brokers and clients in network namespaces with links of 1gbit, 100mbit, … (root only)
   --data-dir D       where brokers keep their data while it runs     (system's temp)

@@ -27,10 +27,10 @@ export type TestId = (typeof allTests)[number]
 /** The broker and what loads it: `kafka+pagelog-client` is our client on Apache Kafka. */
 export const allTargets = ['pagelog', 'kafka', 'hosts'] as const
 export type TargetName = (typeof allTargets)[number]
-/** Other clients for Node.js than ours. */
-export const nodeClients = ['kafkajs', 'platformatic', 'node-rdkafka'] as const
-export type NodeClient = (typeof nodeClients)[number]
-export const allDrivers = ['pagelog-client', 'kafka-tools', ...nodeClients] as const
+/** Than ours and Apache Kafka's tools. */
+export const otherClients = ['kafkajs', 'platformatic', 'node-rdkafka', 'librdkafka'] as const
+export type OtherClient = (typeof otherClients)[number]
+export const allDrivers = ['pagelog-client', 'kafka-tools', ...otherClients] as const
 export type DriverName = (typeof allDrivers)[number]
 
 export interface LoopDelay {
@@ -117,6 +117,8 @@ export interface RunResult {
   readonly stillRising?: boolean
   /** The write-back of earlier runs was done before this one began; null when it was not waited for. */
   readonly writeBackQuiet: boolean | null
+  /** Memory that was free before the run and was used once, so that the run touches none for the first time; absent where that was not done. */
+  readonly freeBytesUsed?: number
   /** Null where there is one replica. */
   readonly replication: ReplicationResult | null
   /** Absent or null where the system does not tell. */

@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { ProcessWatch } from '../measure/processes.ts'
 import { javaCommand, peerSource } from '../peers/java.ts'
-import { librdkafkaProgram } from '../peers/librdkafka.ts'
+import { librdkafkaProducer } from '../peers/librdkafka.ts'
 import { installPackages } from '../peers/npm-packages.ts'
 import { Child, type ChildOptions } from '../process/children.ts'
 import { builtFile, packageRoot } from '../process/package-root.ts'
@@ -39,7 +39,7 @@ export async function produce(client: ProducerClient, spec: ProduceSpec, options
     case 'java':
       return run('the Java producer', await javaProducer(spec), spec, options)
     case 'librdkafka': {
-      const command = await librdkafkaProgram(options.signal)
+      const command = await librdkafkaProducer(options.signal)
       return run('librdkafka’s producer', { command, args: programArgs(spec, librdkafkaSettings(spec)) }, spec, options)
     }
   }

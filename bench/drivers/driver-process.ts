@@ -3,6 +3,7 @@ import { nextClientPlace } from '../netns/namespaces.ts'
 import { Child } from '../process/children.ts'
 import { converse } from '../process/conversation.ts'
 import { builtFile } from '../process/package-root.ts'
+import { fromRaw, librdkafkaArgs, type RawResult } from './librdkafka.ts'
 import type { DriverResult, DriverSpec, FromDriver, ToDriver } from './protocol.ts'
 
 export class DriverProcess {
@@ -17,16 +18,19 @@ export class DriverProcess {
   constructor(spec: DriverSpec, onProgress: (records: number) => void, number?: number) {
     const kind = spec.kind === 'end-to-end' ? 'producer and consumer' : spec.kind
     this.role = number === undefined ? kind : `${kind} ${number}`
-    const args = [builtFile('bench/drivers/main.ts'), JSON.stringify(spec)]
+    const [program, args] = programOf(spec)
     // Each in a namespace of its own where there are any.
-    const started = nextClientPlace().wrap(nodeOf(spec), args)
+    const started = nextClientPlace().wrap(program, args)
     const child = new Child(`the ${this.role}`, { ...started, ipc: true })
     this.#child = child
     const said = converse<FromDriver>(child, onProgress)
     this.ready = said('ready').then(() => {})
     this.measuring = said('measuring').then(() => {})
     this.measured = said('measured').then(() => {})
-    this.result = said('result').then((message) => (message as { result: DriverResult }).result)
+    this.result = said('result').then((message) => {
+      const { result } = message as { result: DriverResult | RawResult }
+      return 'readings' in result ? fromRaw(result) : result
+    })
     for (const promise of [this.ready, this.measuring, this.measured, this.result]) promise.catch(() => {})
   }
 
@@ -43,7 +47,10 @@ export class DriverProcess {
   }
 }
 
-/** Another client may need another one than ours. */
-function nodeOf(spec: DriverSpec): string {
-  return spec.kind === 'end-to-end' ? process.execPath : (spec.client?.node ?? process.execPath)
+/** Another client may need another node than ours, or be a program itself. */
+function programOf(spec: DriverSpec): [program: string, args: string[]] {
+  const inNode = [builtFile('bench/drivers/main.ts'), JSON.stringify(spec)]
+  if (spec.kind === 'end-to-end' || spec.client === null) return [process.execPath, inNode]
+  const { name, program } = spec.client
+  return [program, name === 'librdkafka' ? librdkafkaArgs(spec) : inNode]
 }

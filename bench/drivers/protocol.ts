@@ -3,7 +3,7 @@
  * warms up, says `measuring`, measures, says `measured`, drains, says `result`, and ends.
  */
 import type { LatencyInterval } from '../load/intervals.ts'
-import type { PreparedClient } from '../peers/node-clients.ts'
+import type { PreparedClient } from '../peers/other-clients.ts'
 import type { LoopDelay, SeriesPoint } from '../result.ts'
 import type { Checksum } from './payloads.ts'
 

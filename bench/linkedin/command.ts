@@ -26,7 +26,7 @@ The ten tests that LinkedIn published in 2014, with its settings of then and wit
   --runs N           of each test   (1 quick, else 3)
   --against kafka    Apache Kafka in the same run (needs Java, Maven)
   --kafka-version V  another version of it than the one that is pinned
-  --clients A,B      who drives: pagelog, kafka-tools, kafkajs, platformatic, node-rdkafka; on each broker
+  --clients A,B      who drives: pagelog, kafka-tools, kafkajs, platformatic, node-rdkafka, librdkafka; on each broker
   --hosts FILE       brokers that are there already, host:port a line; instead of ours
   --netns RATE       brokers and clients in network namespaces with links of 1gbit, 100mbit, … (root only)
   --stored SIZE      what throughput-vs-stored adds on the disks of all three brokers  (4GiB; 1GiB quick, 40GiB full)

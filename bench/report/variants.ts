@@ -12,6 +12,7 @@ const driverTitles: Readonly<Record<DriverName, string>> = {
   kafkajs: 'kafkajs',
   platformatic: '@platformatic/kafka',
   'node-rdkafka': 'node-rdkafka',
+  librdkafka: 'librdkafka',
 }
 
 function titleOf(target: TargetName, driver: DriverName): string {

@@ -1,10 +1,12 @@
 /** Who drives which broker, and how clients that take arrays are fed. No broker is started. */
 import { describe, expect, test } from 'vitest'
 import { variantsOf } from '../../bench/bench.ts'
+import { fromRaw, librdkafkaArgs } from '../../bench/drivers/librdkafka.ts'
 import { ArrayProducer } from '../../bench/drivers/peers/array-producer.ts'
 import type { ProducerSpec } from '../../bench/drivers/protocol.ts'
+import { LatencyRecorder } from '../../bench/measure/latency.ts'
 import { driving, UsageError } from '../../bench/options.ts'
-import { whyNotDriven } from '../../bench/peers/node-clients.ts'
+import { whyNotDriven } from '../../bench/peers/other-clients.ts'
 import { variantClass, variantTitles } from '../../bench/report/variants.ts'
 import { variantName } from '../../bench/result.ts'
 
@@ -60,6 +62,49 @@ describe('clients and brokers', () => {
     expect(variantTitles.hosts).toBe('the given hosts')
     expect(new Set(Object.values(variantTitles)).size).toBe(Object.keys(variantTitles).length)
     expect(variantClass('kafka+node-rdkafka')).toBe('key-kafka-node-rdkafka')
+  })
+})
+
+describe('librdkafka, a program of its own', () => {
+  test('is told all on its command line', () => {
+    const rest = {
+      client: null,
+      bootstrap: 'a:1,b:2',
+      topic: 't',
+      partitions: 3,
+      warmUpSeconds: 2.5,
+      records: 7,
+      seconds: 1,
+    }
+    expect(librdkafkaArgs({ kind: 'consumer', mode: 'follow', ...rest })).toEqual([
+      ...['librdkafka.so.1', 'consumer', 't', '3', '2.5', '7', '1', 'follow'],
+      ...['bootstrap.servers=a:1,b:2', 'check.crcs=true'],
+    ])
+    const payload = { valueBytes: 100, seed: 1, poolBytes: 1000 }
+    const producer = {
+      kind: 'producer',
+      payload,
+      acks: -1,
+      batchBytes: 65_536,
+      lingerMs: 5,
+      bufferBytes: 1 << 26,
+    } as const
+    const args = librdkafkaArgs({ ...producer, ...rest })
+    expect(args.slice(1, 10)).toEqual(['producer', 't', '3', '2.5', '7', '1', '1', '100', '1000'])
+    expect(args.slice(10)).toEqual(expect.arrayContaining(['acks=-1', 'batch.size=65536', 'linger.ms=5']))
+  })
+
+  test('its readings and latencies become what every driver tells', () => {
+    const checksum = { records: 3, bytes: 300, firstBytes: 6, sampled: 0 }
+    const readings = [0, 125, 250].map((atMs) => ({ atMs, count: atMs * 8 }))
+    const raw = { records: 3, seconds: 0.25, checksum, errors: 0, retries: 0, readings, latenciesMs: [1, 2] }
+    const result = fromRaw(raw)
+    expect(result).toMatchObject({ records: 3, checksum, loopDelay: null })
+    expect(result.series.map(({ recordsPerSecond }) => recordsPerSecond)).toEqual([8000, 8000])
+    expect(fromRaw({ ...raw, latenciesMs: [] }).latency).toBe('')
+    const latency = new LatencyRecorder()
+    latency.merge(result.latency)
+    expect(latency.summary()).toMatchObject({ count: 2, max: 2 })
   })
 })
 

@@ -1,5 +1,5 @@
 /** Other clients for Node.js, by name. */
-import type { PreparedClient } from '../../peers/node-clients.ts'
+import type { PreparedClient } from '../../peers/other-clients.ts'
 import { kafkajs } from './kafkajs.ts'
 import { nodeRdkafka } from './node-rdkafka.ts'
 import type { Peer } from './peer.ts'
@@ -13,5 +13,7 @@ export function loadPeer({ name, directory }: PreparedClient): Promise<Peer> {
       return platformatic(directory)
     case 'node-rdkafka':
       return nodeRdkafka(directory)
+    case 'librdkafka':
+      throw new Error('its driver is a program of its own')
   }
 }

@@ -1,5 +1,6 @@
 /** node-rdkafka by its documented interface: one `produce` per record with delivery reports, `consume` by number of an assignment. */
 import { withResolvers } from '../../process/resolvers.ts'
+import { producerProperties, QUEUED_RECORDS_MAX } from '../librdkafka.ts'
 import type { ConsumerSpec, ProducerSpec } from '../protocol.ts'
 import { loadPackage, type OnLatency, type Peer, type PeerConsumer, type PeerProducer, type Reading } from './peer.ts'
 
@@ -28,9 +29,6 @@ interface NodeRdkafka {
   readonly KafkaConsumer: new (settings: Settings, topic: Settings) => RdConsumer
 }
 
-/** Its own bounds on records would end batches of small values before their size does. */
-const QUEUED_RECORDS_MAX = 1_000_000
-const BATCH_RECORDS_MAX = 100_000
 /** In one go, before events have their turn. */
 const SENT_MAX = 4096
 const FLUSH_MS_MAX = 60_000
@@ -107,17 +105,8 @@ export async function nodeRdkafka(directory: string): Promise<Peer> {
   const { Producer, KafkaConsumer } = (await loadPackage(directory, 'node-rdkafka')) as NodeRdkafka
 
   const produce = async (spec: ProducerSpec, onLatency: OnLatency) => {
-    const settings = {
-      'bootstrap.servers': spec.bootstrap,
-      'batch.size': spec.batchBytes,
-      'linger.ms': spec.lingerMs,
-      // It counts more than the values.
-      'queue.buffering.max.kbytes': spec.bufferBytes >> 9,
-      'queue.buffering.max.messages': QUEUED_RECORDS_MAX,
-      'batch.num.messages': BATCH_RECORDS_MAX,
-      dr_cb: true,
-    }
-    const producer = new Producer(settings, { acks: spec.acks })
+    const settings = { 'bootstrap.servers': spec.bootstrap, ...producerProperties(spec), dr_cb: true }
+    const producer = new Producer(settings, {})
     await called((done) => producer.connect({}, done))
     return new RdkafkaProducer(producer, spec, onLatency)
   }

@@ -1,44 +1,18 @@
 /*
  * librdkafka's producer over a file of values ({ length u32 big endian, value }...), in turn and again, as fast as it
- * goes. The library is loaded at run time, so that no headers of it are needed: the few functions and numbers below are
- * its stable C interface.
+ * goes; with the system's library.
  *
  * Arguments: payload-file warm-up-seconds seconds topic property=value...
  * Prints `measuring` when the warm-up is over, in the end a line of JSON.
  */
-#include <dlfcn.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { PRODUCER = 0, CONF_OK = 0, QUEUE_FULL = -184, PARTITION_ANY = -1, LATENCIES_MAX = 1 << 20 };
-enum { LATENCY_EVERY = 1009, LOOK_EVERY = 1024, FLUSH_MS = 60000 };
+#include "librdkafka.h"
 
-/* The head of rd_kafka_message_t, as far as it is read. */
-struct message {
-  int error;
-  void *topic;
-  int32_t partition;
-  void *payload;
-  size_t length;
-  void *key;
-  size_t key_length;
-  int64_t offset;
-  void *opaque;
-};
-
-static void *(*conf_new)(void);
-static int (*conf_set)(void *, const char *, const char *, char *, size_t);
-static void (*conf_set_dr_msg_cb)(void *, void (*)(void *, const struct message *, void *));
-static void *(*kafka_new)(int, void *, char *, size_t);
-static void *(*topic_new)(void *, const char *, void *);
-static int (*produce)(void *, int32_t, int, void *, size_t, const void *, size_t, void *);
-static int (*last_error)(void);
-static int (*poll_events)(void *, int);
-static int (*flush)(void *, int);
-static const char *(*version_str)(void);
+enum { LATENCIES_MAX = 1 << 20, LATENCY_EVERY = 1009, LOOK_EVERY = 1024, FLUSH_MS = 60000 };
 
 static uint8_t **values;
 static uint32_t *lengths;
@@ -56,22 +30,6 @@ static double now(void) {
 static void die(const char *what) {
   fprintf(stderr, "%s\n", what);
   exit(1);
-}
-
-static void load(void) {
-  void *library = dlopen("librdkafka.so.1", RTLD_NOW);
-  if (library == NULL) die(dlerror());
-  struct { const char *name; void **place; } wanted[] = {
-      {"rd_kafka_conf_new", (void **)&conf_new},   {"rd_kafka_conf_set", (void **)&conf_set},
-      {"rd_kafka_new", (void **)&kafka_new},       {"rd_kafka_conf_set_dr_msg_cb", (void **)&conf_set_dr_msg_cb},
-      {"rd_kafka_topic_new", (void **)&topic_new}, {"rd_kafka_produce", (void **)&produce},
-      {"rd_kafka_last_error", (void **)&last_error}, {"rd_kafka_poll", (void **)&poll_events},
-      {"rd_kafka_flush", (void **)&flush},         {"rd_kafka_version_str", (void **)&version_str},
-  };
-  for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-    *wanted[i].place = dlsym(library, wanted[i].name);
-    if (*wanted[i].place == NULL) die(wanted[i].name);
-  }
 }
 
 static void read_values(const char *path) {
@@ -112,16 +70,16 @@ static uint64_t run(void *kafka, void *topic, double seconds) {
       double *at = NULL;
       if (sent % LATENCY_EVERY == 0 && (at = malloc(sizeof *at)) != NULL) *at = now();
       /* Without a copy: the values stay where they are. */
-      while (produce(topic, PARTITION_ANY, 0, values[next_value], lengths[next_value], NULL, 0, at) != 0) {
-        if (last_error() != QUEUE_FULL) die("rd_kafka_produce failed");
-        poll_events(kafka, 1);
+      while (rd_produce(topic, PARTITION_ANY, 0, values[next_value], lengths[next_value], NULL, 0, at) != 0) {
+        if (rd_last_error() != QUEUE_FULL) die("rd_kafka_produce failed");
+        rd_poll(kafka, 1);
       }
       bytes += lengths[next_value];
       next_value = next_value + 1 == value_count ? 0 : next_value + 1;
     }
-    poll_events(kafka, 0);
+    rd_poll(kafka, 0);
   }
-  if (flush(kafka, FLUSH_MS) != 0) die("rd_kafka_flush: not delivered");
+  if (rd_flush(kafka, FLUSH_MS) != 0) die("rd_kafka_flush: not delivered");
   return sent;
 }
 
@@ -132,20 +90,21 @@ static int by_size(const void *a, const void *b) {
 
 int main(int count, char **args) {
   if (count < 5) die("payload-file warm-up-seconds seconds topic property=value...");
-  load();
+  const char *wrong = load_librdkafka("librdkafka.so.1");
+  if (wrong != NULL) die(wrong);
   read_values(args[1]);
   char error[512];
-  void *conf = conf_new();
+  void *conf = rd_conf_new();
   for (int i = 5; i < count; i++) {
     char *value = strchr(args[i], '=');
     if (value == NULL) die(args[i]);
     *value++ = '\0';
-    if (conf_set(conf, args[i], value, error, sizeof error) != CONF_OK) die(error);
+    if (rd_conf_set(conf, args[i], value, error, sizeof error) != CONF_OK) die(error);
   }
-  conf_set_dr_msg_cb(conf, on_delivery);
-  void *kafka = kafka_new(PRODUCER, conf, error, sizeof error);
+  rd_conf_set_dr_msg_cb(conf, on_delivery);
+  void *kafka = rd_new(PRODUCER, conf, error, sizeof error);
   if (kafka == NULL) die(error);
-  void *topic = topic_new(kafka, args[4], NULL);
+  void *topic = rd_topic_new(kafka, args[4], NULL);
   if (topic == NULL) die("rd_kafka_topic_new failed");
   run(kafka, topic, atof(args[2]));
   puts("measuring");
@@ -157,7 +116,7 @@ int main(int count, char **args) {
   double elapsed = now() - started;
   qsort(latencies, latency_count, sizeof *latencies, by_size);
   printf("{\"records\":%llu,\"bytes\":%llu,\"seconds\":%.4f,\"errors\":%llu,\"client\":\"librdkafka %s\",\"latencyMs\":",
-         (unsigned long long)records, (unsigned long long)bytes, elapsed, (unsigned long long)errors, version_str());
+         (unsigned long long)records, (unsigned long long)bytes, elapsed, (unsigned long long)errors, rd_version_str());
   if (latency_count == 0) puts("null}");
   else printf("{\"p50\":%.3f,\"p99\":%.3f}}\n", latencies[latency_count / 2], latencies[latency_count * 99 / 100]);
   return 0;

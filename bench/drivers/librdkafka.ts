@@ -1,0 +1,60 @@
+/** librdkafka's driver is a C program (peers/librdkafka/drive.c): what it is told on its command line, and its result as every driver has it. */
+import { LatencyRecorder } from '../measure/latency.ts'
+import { toSeries } from '../measure/series.ts'
+import type { ConsumerSpec, DriverResult, ProducerSpec } from './protocol.ts'
+
+/** Its own bounds on records would end batches of small values before their size does. */
+export const QUEUED_RECORDS_MAX = 1_000_000
+const BATCH_RECORDS_MAX = 100_000
+
+export interface RawResult extends Omit<DriverResult, 'latency' | 'series' | 'loopDelay'> {
+  readonly readings: readonly { readonly atMs: number; readonly count: number }[]
+  readonly latenciesMs: readonly number[]
+}
+
+export function librdkafkaArgs(spec: ProducerSpec | ConsumerSpec): string[] {
+  const { kind, topic, partitions, warmUpSeconds, records, seconds } = spec
+  const own =
+    spec.kind === 'producer' ? [spec.payload.seed, spec.payload.valueBytes, spec.payload.poolBytes] : [spec.mode]
+  const properties = Object.entries({
+    'bootstrap.servers': spec.bootstrap,
+    ...(spec.kind === 'producer' ? producerProperties(spec) : { 'check.crcs': true }),
+  })
+  return [
+    ...[
+      spec.client?.library ?? 'librdkafka.so.1',
+      kind,
+      topic,
+      partitions,
+      warmUpSeconds,
+      records,
+      seconds,
+      ...own,
+    ].map(String),
+    ...properties.map(([name, value]) => `${name}=${value}`),
+  ]
+}
+
+/** Also node-rdkafka's. */
+export function producerProperties(spec: ProducerSpec): Record<string, string | number> {
+  return {
+    acks: spec.acks,
+    'batch.size': spec.batchBytes,
+    'linger.ms': spec.lingerMs,
+    // It counts more than the values.
+    'queue.buffering.max.kbytes': spec.bufferBytes >> 9,
+    'queue.buffering.max.messages': QUEUED_RECORDS_MAX,
+    'batch.num.messages': BATCH_RECORDS_MAX,
+  }
+}
+
+export function fromRaw({ readings, latenciesMs, ...result }: RawResult): DriverResult {
+  const latency = new LatencyRecorder()
+  for (const milliseconds of latenciesMs) latency.record(milliseconds)
+  return {
+    ...result,
+    latency: latency.count === 0 ? '' : latency.encode(),
+    series: toSeries(readings),
+    loopDelay: null,
+  }
+}
