@@ -2,6 +2,7 @@
 import { Consumer, Producer } from '../../src/client/index.ts'
 import { nodeEnv, nodeWorkers, type Workers } from '../../src/env/index.ts'
 import type { CodecName } from '../../src/record/index.ts'
+import { endOffsets, lapStart } from '../drivers/laps.ts'
 import { LatencyRecorder } from '../measure/latency.ts'
 import { LoopDelayMeter } from '../measure/loop-delay.ts'
 import { readPayloadFile } from './payloads.ts'
@@ -127,11 +128,9 @@ async function consume(spec: ConsumeSpec): Promise<ClientResult> {
     reuseBuffers: true,
     env: { ...nodeEnv(), workers },
   })
-  const { topic, partitions } = spec
-  consumer.assign(
-    Array.from({ length: partitions }, (_, partition) => ({ topic, partition, offset: 'beginning' as const })),
-  )
+  const { topic } = spec
   const ends = await endOffsets(spec)
+  consumer.assign(ends.map((_, partition) => ({ topic, partition, offset: lapStart(ends, partition) })))
   let phase: 'warm-up' | 'measuring' = 'warm-up'
   let untilMs = performance.now() + spec.warmUpSeconds * 1000
   let startedMs = 0
@@ -165,19 +164,6 @@ async function consume(spec: ConsumeSpec): Promise<ClientResult> {
     records = bytes = firstBytes = 0
   }
   throw new Error('the consumer ended')
-}
-
-async function endOffsets(spec: ConsumeSpec): Promise<number[]> {
-  const { Admin } = await import('../../src/client/index.ts')
-  await using admin = new Admin({ bootstrap: spec.bootstrap })
-  const asked = Array.from({ length: spec.partitions }, (_, partition) => ({
-    topic: spec.topic,
-    partition,
-    at: 'end' as const,
-  }))
-  const ends = new Array<number>(spec.partitions).fill(0)
-  for (const { partition, offset } of await admin.listOffsets(asked)) ends[partition] = offset
-  return ends
 }
 
 const spec = JSON.parse(process.argv[2] ?? '') as ClientSpec

@@ -78,7 +78,7 @@ describe('librdkafka, a program of its own', () => {
     }
     expect(librdkafkaArgs({ kind: 'consumer', mode: 'follow', ...rest })).toEqual([
       ...['librdkafka.so.1', 'consumer', 't', '3', '2.5', '7', '1', 'follow'],
-      ...['bootstrap.servers=a:1,b:2', 'check.crcs=true'],
+      ...['bootstrap.servers=a:1,b:2', 'check.crcs=true', 'queued.min.messages=1000000'],
     ])
     const payload = { valueBytes: 100, seed: 1, poolBytes: 1000 }
     const producer = {

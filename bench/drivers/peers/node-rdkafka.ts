@@ -1,6 +1,6 @@
 /** node-rdkafka by its documented interface: one `produce` per record with delivery reports, `consume` by number of an assignment. */
 import { withResolvers } from '../../process/resolvers.ts'
-import { producerProperties, QUEUED_RECORDS_MAX } from '../librdkafka.ts'
+import { consumerProperties, producerProperties, QUEUED_RECORDS_MAX } from '../librdkafka.ts'
 import type { ConsumerSpec, ProducerSpec } from '../protocol.ts'
 import { loadPackage, type OnLatency, type Peer, type PeerConsumer, type PeerProducer, type Reading } from './peer.ts'
 
@@ -112,7 +112,8 @@ export async function nodeRdkafka(directory: string): Promise<Peer> {
   }
 
   const consume = async (spec: ConsumerSpec, { onValue, onError }: Reading): Promise<PeerConsumer> => {
-    const settings = { 'bootstrap.servers': spec.bootstrap, 'group.id': 'bench', 'enable.auto.commit': false }
+    const group = { 'group.id': 'bench', 'enable.auto.commit': false }
+    const settings = { 'bootstrap.servers': spec.bootstrap, ...group, ...consumerProperties }
     const consumer = new KafkaConsumer(settings, { 'auto.offset.reset': 'earliest' })
     await called((done) => consumer.connect({}, done))
     consumer.setDefaultConsumeTimeout(WAIT_MS)
