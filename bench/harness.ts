@@ -7,7 +7,7 @@ import { fillTopic } from './drivers/pagelog-runs.ts'
 import { deleteTopic, type Session, type StoredTopic } from './drivers/session.ts'
 import type { OnWarmUp, Warmed } from './drivers/target-warm-up.ts'
 import { type EchoProbe, estimatedBytesPerRecord, probeEcho, probesPath, probeThroughput } from './limits/limits.ts'
-import { useFreeMemory } from './measure/free-memory.ts'
+import { useMemory } from './measure/free-memory.ts'
 import { readIntoPageCache } from './measure/page-cache.ts'
 import { formatMs, formatRate, type Progress } from './measure/progress.ts'
 import { settleWriteBack } from './measure/write-back.ts'
@@ -216,12 +216,12 @@ export class Harness {
   }
 
   /** The machine as one that has been working for a while and is quiet now. */
-  async #settle(): Promise<Pick<RunResult, 'writeBackQuiet' | 'freeBytesUsed'>> {
+  async #settle(): Promise<Pick<RunResult, 'writeBackQuiet' | 'memoryUsed'>> {
     const { signal, progress, scratch } = this.#options
     progress.phase('write-back', 0)
     const { quiet } = await settleWriteBack(signal)
-    progress.phase('free memory', 0)
-    return { writeBackQuiet: quiet, freeBytesUsed: await useFreeMemory(scratch.path, signal) }
+    progress.phase('memory', 0)
+    return { writeBackQuiet: quiet, memoryUsed: await useMemory(scratch.path, signal) }
   }
 
   async #probe(

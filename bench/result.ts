@@ -117,8 +117,8 @@ export interface RunResult {
   readonly stillRising?: boolean
   /** The write-back of earlier runs was done before this one began; null when it was not waited for. */
   readonly writeBackQuiet: boolean | null
-  /** Memory that was free before the run and was used once, so that the run touches none for the first time; absent where that was not done. */
-  readonly freeBytesUsed?: number
+  /** Bytes of memory that were used once before the run, so that it touches none for the first time; absent where that was not done. */
+  readonly memoryUsed?: number
   /** Null where there is one replica. */
   readonly replication: ReplicationResult | null
   /** Absent or null where the system does not tell. */

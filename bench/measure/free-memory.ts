@@ -1,8 +1,9 @@
 /**
- * Uses all free memory once. A machine that has been working for a while has none: what its page cache needs next, something older gives
- * up. One that was just started, or a virtual one that hands what is free back to its host, gives out pages that cost a multiple when
- * they are first written to (measured: 0.33 GB/s instead of 4), and whoever runs into them seems that much slower. So holes of a file
- * are read: no device is busy with that, and the kernel gives these pages up before any others.
+ * Uses all memory once that is free or would be given up for something newer. A machine that has been working for a while has no free
+ * memory: what its page cache needs next, something older gives up. One that was just started, or a virtual one that hands what is
+ * free back to its host, gives out pages that cost a multiple when they are first written to (measured: 0.33 GB/s instead of 4), and
+ * whoever runs into them seems that much slower. So holes of a file are read: no device is busy with that, and the kernel gives these
+ * pages up before any others. All of it each time: a host that takes back what was not used for a minute would do so during the run.
  */
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -15,23 +16,23 @@ const READERS = 4
 
 /** In bytes. */
 export interface Memory {
-  readonly free: number
+  readonly available: number
   readonly total: number
 }
 
-/** MemFree and MemTotal of /proc/meminfo; 0 where there is none. */
-export function freeBytesIn(meminfo: string): Memory {
+/** MemAvailable and MemTotal of /proc/meminfo; 0 where there is none. */
+export function memoryIn(meminfo: string): Memory {
   const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(meminfo)?.[1] ?? 0)
-  return { free: kilobytes('MemFree') * 1024, total: kilobytes('MemTotal') * 1024 }
+  return { available: kilobytes('MemAvailable') * 1024, total: kilobytes('MemTotal') * 1024 }
 }
 
 /**
  * In a directory of a file system that has a page cache; its file `free-memory` stays there for the next time. Resolves with how
- * many bytes were free and are no longer; 0 where that is not known.
+ * many bytes were used; 0 where it is not known what there is.
  */
-export async function useFreeMemory(directory: string, signal: AbortSignal, memory?: Memory): Promise<number> {
-  const { free, total } = memory ?? freeBytesIn(await readFile('/proc/meminfo', 'latin1').catch(() => ''))
-  const bytes = Math.floor(Math.max(0, free - total * FREE_SHARE) / READ_BYTES) * READ_BYTES
+export async function useMemory(directory: string, signal: AbortSignal, memory?: Memory): Promise<number> {
+  const { available, total } = memory ?? memoryIn(await readFile('/proc/meminfo', 'latin1').catch(() => ''))
+  const bytes = Math.floor(Math.max(0, available - total * FREE_SHARE) / READ_BYTES) * READ_BYTES
   if (bytes === 0) return 0
   const file = await open(join(directory, 'free-memory'), 'a+')
   try {

@@ -1,24 +1,24 @@
-/** All free memory is used once before a run: what of it can be seen without filling a machine. */
+/** All memory is used once before a run: what of it can be seen without filling a machine. */
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { freeBytesIn, useFreeMemory } from '../../bench/measure/free-memory.ts'
+import { memoryIn, useMemory } from '../../bench/measure/free-memory.ts'
 
-test('what is free is read out of meminfo', () => {
+test('what there is is read out of meminfo', () => {
   const meminfo = 'MemTotal:       24684000 kB\nMemFree:          102400 kB\nMemAvailable:   23000000 kB\n'
-  expect(freeBytesIn(meminfo)).toEqual({ total: 24_684_000 * 1024, free: 102_400 * 1024 })
-  expect(freeBytesIn('')).toEqual({ total: 0, free: 0 })
+  expect(memoryIn(meminfo)).toEqual({ total: 24_684_000 * 1024, available: 23_000_000 * 1024 })
+  expect(memoryIn('')).toEqual({ total: 0, available: 0 })
 })
 
 test('holes are read that take no room on the disk, others each time', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'pagelog-free-memory-'))
   try {
     const { signal } = new AbortController()
-    const bounded = { free: 40 << 20, total: 128 << 20 }
-    expect(await useFreeMemory(directory, signal, bounded)).toBe(32 << 20)
-    expect(await useFreeMemory(directory, signal, { ...bounded, free: 10 << 20 })).toBe(2 << 20)
-    expect(await useFreeMemory(directory, signal, { ...bounded, free: 1 << 20 })).toBe(0)
+    const bounded = { available: 40 << 20, total: 128 << 20 }
+    expect(await useMemory(directory, signal, bounded)).toBe(32 << 20)
+    expect(await useMemory(directory, signal, { ...bounded, available: 10 << 20 })).toBe(2 << 20)
+    expect(await useMemory(directory, signal, { ...bounded, available: 1 << 20 })).toBe(0)
     expect(readdirSync(directory)).toEqual(['free-memory'])
     const { size, blocks } = statSync(join(directory, 'free-memory'))
     expect([size, blocks]).toEqual([34 << 20, 0])
@@ -31,7 +31,7 @@ test('an abort ends it', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'pagelog-free-memory-'))
   try {
     const signal = AbortSignal.abort()
-    await useFreeMemory(directory, signal, { free: 2 ** 42, total: 2 ** 42 })
+    await useMemory(directory, signal, { available: 2 ** 42, total: 2 ** 42 })
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
