@@ -196,7 +196,7 @@ export class Harness {
     const name = variantName(place.variant.target, place.variant.driver)
     progress.begin(`${workload.id} · ${name} · run ${run + 1} of ${settings.runs}`)
     try {
-      const before = settle ? await this.#settle() : { writeBackQuiet: null }
+      const before = settle ? await this.#settle() : {}
       const { dataDirectory } = place.session.target
       if (place.stored !== undefined && dataDirectory !== null) {
         await readIntoPageCache(dataDirectory, place.stored.topic)

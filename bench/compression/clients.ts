@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { ProcessWatch } from '../measure/processes.ts'
 import { javaCommand, peerSource } from '../peers/java.ts'
-import { librdkafkaProducer } from '../peers/librdkafka.ts'
+import { librdkafkaProducer, queueBounds } from '../peers/librdkafka.ts'
 import { installPackages } from '../peers/npm-packages.ts'
 import { Child, type ChildOptions } from '../process/children.ts'
 import { builtFile, packageRoot } from '../process/package-root.ts'
@@ -99,9 +99,7 @@ function librdkafkaSettings(spec: ProduceSpec): Record<string, string | number> 
     'batch.size': spec.batchBytes,
     'linger.ms': spec.lingerMs,
     'queue.buffering.max.kbytes': spec.bufferBytes >> 10,
-    // Its own bounds on records would end batches of small values before their size does.
-    'queue.buffering.max.messages': 1_000_000,
-    'batch.num.messages': 100_000,
+    ...queueBounds,
     'message.max.bytes': 8 << 20,
   }
 }

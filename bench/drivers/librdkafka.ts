@@ -1,11 +1,8 @@
 /** librdkafka's driver is a C program (peers/librdkafka/drive.c): what it is told on its command line, and its result as every driver has it. */
 import { LatencyRecorder } from '../measure/latency.ts'
 import { toSeries } from '../measure/series.ts'
+import { queueBounds } from '../peers/librdkafka.ts'
 import type { ConsumerSpec, DriverResult, ProducerSpec } from './protocol.ts'
-
-/** Its own bounds on records would end batches of small values before their size does. */
-export const QUEUED_RECORDS_MAX = 1_000_000
-const BATCH_RECORDS_MAX = 100_000
 
 export interface RawResult extends Omit<DriverResult, 'latency' | 'series' | 'loopDelay'> {
   readonly readings: readonly { readonly atMs: number; readonly count: number }[]
@@ -43,8 +40,7 @@ export function producerProperties(spec: ProducerSpec): Record<string, string | 
     'linger.ms': spec.lingerMs,
     // It counts more than the values.
     'queue.buffering.max.kbytes': spec.bufferBytes >> 9,
-    'queue.buffering.max.messages': QUEUED_RECORDS_MAX,
-    'batch.num.messages': BATCH_RECORDS_MAX,
+    ...queueBounds,
   }
 }
 

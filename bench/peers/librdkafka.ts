@@ -9,6 +9,9 @@ import { join } from 'node:path'
 import { runToEnd } from '../process/children.ts'
 import { cacheDirectory, packageRoot } from '../process/package-root.ts'
 
+/** Its own bounds on records would end batches of small values before their size does. */
+export const queueBounds = { 'queue.buffering.max.messages': 1_000_000, 'batch.num.messages': 100_000 } as const
+
 /** The producer. Rejects where there is no C compiler; that there is no library shows when it runs. */
 export function librdkafkaProducer(signal?: AbortSignal): Promise<string> {
   return compiled('produce.c', signal)

@@ -1,6 +1,8 @@
 /** node-rdkafka by its documented interface: one `produce` per record with delivery reports, `consume` by number of an assignment. */
+
+import { queueBounds } from '../../peers/librdkafka.ts'
 import { withResolvers } from '../../process/resolvers.ts'
-import { consumerProperties, producerProperties, QUEUED_RECORDS_MAX } from '../librdkafka.ts'
+import { consumerProperties, producerProperties } from '../librdkafka.ts'
 import type { ConsumerSpec, ProducerSpec } from '../protocol.ts'
 import { loadPackage, type OnLatency, type Peer, type PeerConsumer, type PeerProducer, type Reading } from './peer.ts'
 
@@ -56,7 +58,8 @@ class RdkafkaProducer implements PeerProducer {
   constructor(producer: RdProducer, spec: ProducerSpec, onLatency: OnLatency) {
     this.#producer = producer
     this.#topic = spec.topic
-    this.#queuedMax = Math.min(QUEUED_RECORDS_MAX, Math.ceil(spec.bufferBytes / spec.payload.valueBytes))
+    const queuedMax = queueBounds['queue.buffering.max.messages']
+    this.#queuedMax = Math.min(queuedMax, Math.ceil(spec.bufferBytes / spec.payload.valueBytes))
     producer.on('delivery-report', (error, { opaque }) => {
       if (error) {
         this.failed++

@@ -165,17 +165,9 @@ static void on_delivery(void *its_kafka, const struct message *message, void *op
   if (timed > 0 && message->error == NO_ERROR) latencies_ms[latency_count++] = now_ms() - sent_ms[timed - 1];
 }
 
-static void connect_to(int type, const char *topic_name, char **properties, int count) {
+static void connect_to(const char *topic_name, char **properties, int count, bool produces) {
   char why[512];
-  void *conf = rd_conf_new();
-  for (int i = 0; i < count; i++) {
-    char *value = strchr(properties[i], '=');
-    if (value == NULL) fail("%s is no property=value", properties[i]);
-    *value++ = '\0';
-    if (rd_conf_set(conf, properties[i], value, why, sizeof why) != CONF_OK) fail("%s", why);
-  }
-  if (type == PRODUCER) rd_conf_set_dr_msg_cb(conf, on_delivery);
-  kafka = rd_new(type, conf, why, sizeof why);
+  kafka = new_client(properties, count, produces ? on_delivery : NULL, why, sizeof why);
   if (kafka == NULL) fail("%s", why);
   topic = rd_topic_new(kafka, topic_name, NULL);
   if (topic == NULL) fail("%s", rd_err2str(rd_last_error()));
@@ -361,7 +353,7 @@ int main(int count, char **arguments) {
   bool produces = strcmp(args[0], "producer") == 0;
   int own = produces ? 9 : 7;
   if (count - 2 < own) fail("%d arguments are too few", count);
-  connect_to(produces ? PRODUCER : CONSUMER, args[1], args + own, count - 2 - own);
+  connect_to(args[1], args + own, count - 2 - own, produces);
   uint64_t records = strtoull(args[4], NULL, 10);
   double warm_up_seconds = atof(args[3]), seconds = atof(args[5]);
   if (produces) {

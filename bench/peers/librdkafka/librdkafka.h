@@ -5,6 +5,8 @@
 #include <dlfcn.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 enum { PRODUCER = 0, CONSUMER = 1, CONF_OK = 0, NO_ERROR = 0, QUEUE_FULL = -184, PARTITION_ANY = -1, OFFSET_BEGINNING = -2 };
 
@@ -53,4 +55,22 @@ static const char *load_librdkafka(const char *name) {
   LIBRDKAFKA(LOAD)
 #undef LOAD
   return NULL;
+}
+
+typedef void on_delivery_t(void *kafka, const struct message *message, void *opaque);
+
+/* A client with these property=value, or NULL and why. A producer tells `on_delivery` of every record. */
+static void *new_client(char **properties, int count, on_delivery_t *on_delivery, char *why, size_t why_size) {
+  void *conf = rd_conf_new();
+  for (int i = 0; i < count; i++) {
+    char *value = strchr(properties[i], '=');
+    if (value == NULL) {
+      snprintf(why, why_size, "%s is no property=value", properties[i]);
+      return NULL;
+    }
+    *value++ = '\0';
+    if (rd_conf_set(conf, properties[i], value, why, why_size) != CONF_OK) return NULL;
+  }
+  if (on_delivery != NULL) rd_conf_set_dr_msg_cb(conf, on_delivery);
+  return rd_new(on_delivery == NULL ? CONSUMER : PRODUCER, conf, why, why_size);
 }

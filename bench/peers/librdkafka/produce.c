@@ -94,15 +94,7 @@ int main(int count, char **args) {
   if (wrong != NULL) die(wrong);
   read_values(args[1]);
   char error[512];
-  void *conf = rd_conf_new();
-  for (int i = 5; i < count; i++) {
-    char *value = strchr(args[i], '=');
-    if (value == NULL) die(args[i]);
-    *value++ = '\0';
-    if (rd_conf_set(conf, args[i], value, error, sizeof error) != CONF_OK) die(error);
-  }
-  rd_conf_set_dr_msg_cb(conf, on_delivery);
-  void *kafka = rd_new(PRODUCER, conf, error, sizeof error);
+  void *kafka = new_client(args + 5, count - 5, on_delivery, error, sizeof error);
   if (kafka == NULL) die(error);
   void *topic = rd_topic_new(kafka, args[4], NULL);
   if (topic == NULL) die("rd_kafka_topic_new failed");
