@@ -41,7 +41,8 @@ export interface Answer<Res> {
   release(): void
 }
 
-const IN_FLIGHT_MAX = 64
+/** More than max.in.flight.requests.per.connection may be: whoever asks that much has bounds of its own. */
+const IN_FLIGHT_MAX = 1024
 const FRAME_BYTES_MAX = 1024 * 1024 * 1024
 /** Answers are asked for, so those of this size get their memory at once. */
 const TRUSTED_BYTES = 1024 * 1024

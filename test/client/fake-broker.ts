@@ -188,6 +188,7 @@ export class FakeBroker {
       const connection = new AnsweringConnection(stream, {
         pool: this.#pool,
         maxFrameBytes: 100_000_000,
+        maxRequestsInFlight: 1000,
         onRequest: (frame) => this.#request(nodeId, frame),
         onClose: () => this.#connections.delete(connection),
       })

@@ -447,21 +447,22 @@ describe('back-pressure', () => {
     expect(producer.hasRoom).toBe(true)
   })
 
-  test('no more requests than allowed are in flight', async () => {
+  test.each([2, 100])('as many requests as allowed are in flight, and no more: %d', async (maxInFlight) => {
     const broker = await brokerWith(1)
-    const producer = producerOf(broker, { maxInFlight: 2, batchBytes: 100 })
+    const producer = producerOf(broker, { maxInFlight, batchBytes: 100 })
+    const values = numbers(150).map((number) => number.padStart(100))
     await producer.send({ topic: 't', value: 'first' })
     let letGo = (): void => {}
     const until = new Promise<void>((resolve) => {
       letGo = resolve
     })
-    broker.inject(Produce, { kind: 'hold', until }, { kind: 'hold', until })
-    for (const value of numbers(50)) producer.send({ topic: 't', value })
-    await waitFor(() => expect(broker.callsOf(Produce)).toHaveLength(3))
+    broker.inject(Produce, ...Array.from({ length: maxInFlight }, () => ({ kind: 'hold', until }) as const))
+    for (const value of values) producer.send({ topic: 't', value })
+    await waitFor(() => expect(broker.callsOf(Produce)).toHaveLength(1 + maxInFlight))
     expect(broker.partition('t', 0).values()).toEqual(['first'])
     letGo()
     await producer.flush()
-    expect(broker.partition('t', 0).values()).toEqual(['first', ...numbers(50)])
+    expect(broker.partition('t', 0).values()).toEqual(['first', ...values])
   })
 
   test('a wait for room ends by its signal and by close', async () => {
