@@ -3,9 +3,13 @@
  * compared, 2 for a wrong command line.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { LINKEDIN_SCHEMA_VERSION } from '../linkedin/result.ts'
+import { LOAD_SCHEMA_VERSION } from '../load/result.ts'
+import { MATRIX_SCHEMA_VERSION } from '../matrix/result.ts'
 import { formatMs, formatRate } from '../measure/progress.ts'
 import { parseOptions, UsageError } from '../options.ts'
 import { alignColumns } from '../report/table.ts'
+import { SCHEMA_VERSION } from '../result.ts'
 import { type ComparedLine, type Comparison, compare } from './compare.ts'
 import type { AnyResult } from './measures.ts'
 import { parseRules } from './rules.ts'
@@ -62,19 +66,38 @@ function parsed(argv: readonly string[]) {
   })
 }
 
-const KINDS = ['load', 'find-max', 'matrix', 'linkedin-2014']
+/** By kind, of the tests none. */
+const schemaVersions: Readonly<Record<string, number>> = {
+  '': SCHEMA_VERSION,
+  load: LOAD_SCHEMA_VERSION,
+  'find-max': LOAD_SCHEMA_VERSION,
+  matrix: MATRIX_SCHEMA_VERSION,
+  'linkedin-2014': LINKEDIN_SCHEMA_VERSION,
+}
 
-/** Throws UsageError: not there, no JSON, no result. */
+interface Versioned {
+  readonly kind?: string
+  readonly schemaVersion?: unknown
+  readonly results?: readonly Versioned[]
+}
+
+/** Throws UsageError: not there, no JSON, no result, one of another version. */
 export function readResult(path: string): AnyResult {
-  let result: { kind?: string; schemaVersion?: unknown; results?: unknown }
+  let result: Versioned | null
   try {
     result = JSON.parse(readFileSync(path, 'utf8'))
   } catch (error) {
     throw new UsageError(`${path}: ${(error as Error).message}`)
   }
-  const isTests = result?.kind === undefined && Array.isArray(result?.results)
-  if (result?.schemaVersion !== 1 || !(isTests || KINDS.includes(result.kind ?? ''))) {
+  const version = schemaVersions[result?.kind ?? '']
+  const inner = Array.isArray(result?.results) ? result.results : []
+  if (version === undefined || (result?.kind === undefined && inner.length === 0)) {
     throw new UsageError(`${path}: no result of a run that can be compared`)
+  }
+  // A repetition of the tests of 2014 has results of tests in it.
+  const isOld = result?.kind === 'linkedin-2014' && inner.some((one) => one?.schemaVersion !== SCHEMA_VERSION)
+  if (result?.schemaVersion !== version || isOld) {
+    throw new UsageError(`${path}: of another version of pagelog, whose results have another shape`)
   }
   return result as AnyResult
 }

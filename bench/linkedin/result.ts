@@ -1,6 +1,9 @@
 /** The shape of a repetition of the tests of 2014; `suite.schema.json` has the published form. */
 import type { BenchResult, ResultFacts } from '../result.ts'
 
+/** Of what is around the results of tests, which have their own. */
+export const LINKEDIN_SCHEMA_VERSION = 1
+
 export interface LinkedinColumn {
   readonly name: '2014' | 'today'
   /** `batch.size 8196, linger.ms 0`. */
@@ -39,7 +42,7 @@ export interface LinkedinTest {
 
 export interface LinkedinResult extends ResultFacts {
   readonly kind: 'linkedin-2014'
-  readonly schemaVersion: 1
+  readonly schemaVersion: typeof LINKEDIN_SCHEMA_VERSION
   readonly quick: boolean
   readonly tests: readonly LinkedinTest[]
   /** Of the ten, those that were not measured. */

@@ -8,7 +8,7 @@ import { allTests, type BenchResult, type TestId, type TestResult, variantName }
 import { storedOf } from '../summary.ts'
 import { isLatencyTest, workloads } from '../workloads.ts'
 import { type Column, columns, HARDWARE_2014, MESSAGE_SIZES, type Published, published } from './published.ts'
-import type { LinkedinColumn, LinkedinResult, LinkedinTest } from './result.ts'
+import { LINKEDIN_SCHEMA_VERSION, type LinkedinColumn, type LinkedinResult, type LinkedinTest } from './result.ts'
 
 export interface LinkedinOptions {
   /** Ids of `published`. */
@@ -181,7 +181,7 @@ function resultOf(options: LinkedinOptions, startedAt: string, steps: number, do
   const tests = published.filter(({ id }) => options.tests.includes(id)).map((one) => testOf(one, done))
   return {
     kind: 'linkedin-2014',
-    schemaVersion: 1,
+    schemaVersion: LINKEDIN_SCHEMA_VERSION,
     ...factsOf({ ...facts, ...(options.dataDirectory === undefined ? {} : { directory: options.dataDirectory }) }),
     quick: mode === 'quick',
     tests: tests.filter((test) => test.columns.length > 0),

@@ -9,6 +9,7 @@ import { isBeyond, noiseBand } from '../../../bench/compare/noise.ts'
 import { parseRules } from '../../../bench/compare/rules.ts'
 import type { LinkedinResult } from '../../../bench/linkedin/result.ts'
 import { UsageError } from '../../../bench/options.ts'
+import type { BenchResult } from '../../../bench/result.ts'
 import { loadResult } from '../sample-load.ts'
 import { result } from '../sample-result.ts'
 import { schemaErrors } from '../suite-schema.ts'
@@ -108,17 +109,18 @@ describe('two results', () => {
   })
 })
 
+const whole = (...results: LinkedinResult['results']): LinkedinResult => {
+  const { version, startedAt, finishedAt, complete, orientation, command, commit, machine } = result
+  const facts = { version, startedAt, finishedAt, complete, orientation, command, commit, machine }
+  const own = { quick: false, tests: [], missing: [], hardware2014: '', results }
+  return { kind: 'linkedin-2014', schemaVersion: 1, ...facts, ...own }
+}
+
 describe('the tests of 2014', () => {
   const of = (batchBytes: number, network?: string) => ({
     ...result,
     settings: { ...result.settings, batchBytes, ...(network === undefined ? {} : { network }) },
   })
-  const whole = (...results: LinkedinResult['results']): LinkedinResult => {
-    const { version, startedAt, finishedAt, complete, orientation, command, commit, machine } = result
-    const facts = { version, startedAt, finishedAt, complete, orientation, command, commit, machine }
-    const own = { quick: false, tests: [], missing: [], hardware2014: '', results }
-    return { kind: 'linkedin-2014', schemaVersion: 1, ...facts, ...own }
-  }
 
   test('are compared by test, broker and settings', () => {
     const { lines, missing, notes } = compare(whole(of(8196), of(65_536)), whole(of(65_536)))
@@ -136,7 +138,12 @@ describe('the tests of 2014', () => {
 
 describe('the command', () => {
   let directory = ''
-  const files = { a: loadResult([100, 101, 99], [10, 10.1, 9.9]), b: loadResult([50, 51, 49], [30, 30.1, 29.9]) }
+  const old = { ...result, schemaVersion: 1 } as unknown as BenchResult
+  const files = {
+    ...{ a: loadResult([100, 101, 99], [10, 10.1, 9.9]), b: loadResult([50, 51, 49], [30, 30.1, 29.9]) },
+    ...{ tests: result, linkedin: whole(result), 'old-tests': old, 'old-linkedin': whole(old) },
+    'other-kind': { ...loadResult([1], [1]), kind: 'other' },
+  }
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), 'pagelog-compare-test-'))
     for (const [name, result] of Object.entries(files)) writeFileSync(join(directory, name), JSON.stringify(result))
@@ -174,6 +181,16 @@ describe('the command', () => {
     expect(held.out).toContain('FAILED p99>+10%: load, p99 +200.0 %')
   })
 
+  test.each(['tests', 'linkedin'])('%s of today are read', async (name) => {
+    expect(await run(`@${name}`, `@${name}`)).toMatchObject({ status: 0, error: '' })
+  })
+
+  test.each(['old-tests', 'old-linkedin'])('%s are of another version', async (name) => {
+    const { status, error } = await run(`@${name}`, `@${name}`)
+    expect(status).toBe(2)
+    expect(error).toContain('another version')
+  })
+
   test('JSON', async () => {
     const { status, out } = await run('@a', '@b', '--json', '--fail-if', 'rate<-10%')
     expect(status).toBe(1)
@@ -186,6 +203,7 @@ describe('the command', () => {
     [['@a', '@none']],
     [['@a', '@no-json']],
     [['@a', '@no-result']],
+    [['@a', '@other-kind']],
     [['@a', '@b', '--fail-if', 'x']],
   ])('%j is refused with status 2', async (argv) => {
     const { status, error } = await run(...argv)
