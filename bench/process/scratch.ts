@@ -45,8 +45,7 @@ export function makeScratch(parent: string): Scratch {
     remember(pid) {
       appendFileSync(join(path, CHILDREN), `${pid} ${startTimeOf(pid) ?? ''}\n`)
     },
-    // A process that was ended may still close a file in it.
-    remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }),
+    remove: () => removeDirectory(path),
   }
 }
 
@@ -62,8 +61,13 @@ export function sweepLeftovers(parent: string): void {
       if (pid === undefined || !startTime || startTimeOf(Number(pid)) !== startTime) continue
       process.kill(Number(pid), 'SIGKILL')
     }
-    rmSync(directory, { recursive: true, force: true })
+    removeDirectory(directory)
   }
+}
+
+/** A process that was ended may still make a file in it. */
+function removeDirectory(path: string): void {
+  rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
 }
 
 /** Where there is no /proc nobody's start time is known, and what is there is left alone. */

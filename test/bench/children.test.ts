@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Child, runToEnd } from '../../bench/process/children.ts'
 import { makeScratch } from '../../bench/process/scratch.ts'
+import { startTimeOf } from '../../bench/process/start-time.ts'
 
 const node = (script: string) => ({ command: process.execPath, args: ['-e', script] })
 const SLEEP = 'setInterval(() => {}, 1000); console.log("up")'
@@ -24,6 +25,24 @@ describe('processes of a run', () => {
   test('a command that does not exist is a failure, not a hang', async () => {
     await expect(runToEnd('x', { command: '/nonexistent/command', args: [] })).rejects.toThrow('exit code 127')
   })
+
+  test.runIf(existsSync('/proc/self/stat'))(
+    'one that ended counts as gone before its parent has heard of it',
+    async () => {
+      // What became of `true` nobody asks: sleep knows nothing of it.
+      let onPid = (_line: string) => {}
+      const child = new Child('the parent', {
+        ...{ command: 'sh', args: ['-c', 'true & echo $!; exec sleep 60'] },
+        onLine: (line) => onPid(line),
+      })
+      const pid = await new Promise<string>((resolve) => {
+        onPid = resolve
+      })
+      await expect.poll(() => readFileSync(`/proc/${pid}/stat`, 'latin1')).toContain(') Z ')
+      expect(startTimeOf(Number(pid))).toBeUndefined()
+      await child.end(0)
+    },
+  )
 
   test('one that ignores SIGTERM is killed after its grace', async () => {
     const child = new Child('deaf', {

@@ -49,7 +49,8 @@ async function afterKill(context: GoalContext, id: string, more: readonly string
     pass: code === 0 && processes === 0 && directories.length === 0 && namespaces().length === 0,
     measured:
       `${processes} processes, ${directories.length} directories and ${namespaces().length} namespaces left ` +
-      `(${rightAfter} processes and ${namespacesAfter} namespaces right after the kill)`,
+      `(${rightAfter} processes and ${namespacesAfter} namespaces right after the kill)` +
+      (code === 0 ? '' : `, and the next run ended with status ${code}`),
     goal: 'none',
     how: 'kill -9 of a load in its middle, then another load in the same place',
   })
