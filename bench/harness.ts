@@ -7,10 +7,9 @@ import { fillTopic } from './drivers/pagelog-runs.ts'
 import { deleteTopic, type Session, type StoredTopic } from './drivers/session.ts'
 import type { OnWarmUp, Warmed } from './drivers/target-warm-up.ts'
 import { type EchoProbe, estimatedBytesPerRecord, probeEcho, probesPath, probeThroughput } from './limits/limits.ts'
-import { useMemory } from './measure/free-memory.ts'
 import { readIntoPageCache } from './measure/page-cache.ts'
 import { formatMs, formatRate, type Progress } from './measure/progress.ts'
-import { settleWriteBack } from './measure/write-back.ts'
+import { type Settled, settleMachine } from './measure/settle.ts'
 import { isShaped, placementHere } from './netns/namespaces.ts'
 import { isOtherClient, prepareClient, whyNotDriven } from './peers/other-clients.ts'
 import type { Scratch } from './process/scratch.ts'
@@ -215,13 +214,9 @@ export class Harness {
     }
   }
 
-  /** The machine as one that has been working for a while and is quiet now. */
-  async #settle(): Promise<Pick<RunResult, 'writeBackQuiet' | 'memoryUsed'>> {
+  #settle(): Promise<Settled> {
     const { signal, progress, scratch } = this.#options
-    progress.phase('write-back', 0)
-    const { quiet } = await settleWriteBack(signal)
-    progress.phase('memory', 0)
-    return { writeBackQuiet: quiet, memoryUsed: await useMemory(scratch.path, signal) }
+    return settleMachine(scratch.path, signal, (what) => progress.phase(what, 0))
   }
 
   async #probe(

@@ -45,7 +45,8 @@ export async function matrixCommand(argv: readonly string[]): Promise<number> {
       throw new UsageError('--netns is for brokers that are started here')
     }
     const workload = workloadOf(source, values)
-    const plan = planOf(workload)
+    const quick = values.quick === true
+    const plan = planOf(workload, quick)
     if (plan.cells.length === 0) throw new UsageError(`${source}: no combination means anything`)
     if (plan.cells.length > CELLS_MAX)
       throw new UsageError(`${source}: ${plan.cells.length} cells, more than ${CELLS_MAX}`)
@@ -62,7 +63,7 @@ export async function matrixCommand(argv: readonly string[]): Promise<number> {
       ...{ workload, plan, state, netns: values.netns, hosts: values.hosts },
       bootstrap: values.bootstrap ?? null,
       dataDirectory: values['data-dir'],
-      quick: values.quick === true,
+      quick,
       command: ['pagelog bench matrix', ...argv].join(' '),
       signal: signals.signal,
       progress: new Progress(plan.cells.length * workload.runs - state.count),

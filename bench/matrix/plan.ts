@@ -1,4 +1,5 @@
 /** From a workload to its cells in their order, and how long they will take. Pure. */
+import { SETTLE_SECONDS } from '../measure/settle.ts'
 import type { CellSettings } from './result.ts'
 import { type Axis, axes, type Workload } from './workload.ts'
 
@@ -21,7 +22,8 @@ const OVERHEAD_SECONDS = 2.5
 const BROKER_SECONDS = 1.5
 export const CELLS_MAX = 2_000
 
-export function planOf(workload: Workload): Plan {
+/** A quick one does not wait until the machine is settled. */
+export function planOf(workload: Workload, quick: boolean): Plan {
   const { matrix, load, runs } = workload
   const varied = axes.filter((axis) => matrix[axis].length > 1)
   let combinations: Record<string, unknown>[] = [{}]
@@ -37,7 +39,7 @@ export function planOf(workload: Workload): Plan {
     else skipped.push({ settings, why })
   }
   const brokers = new Set(cells.map(({ settings }) => brokerOf(settings))).size
-  const perRun = load.warmUpSeconds + load.seconds + OVERHEAD_SECONDS
+  const perRun = load.warmUpSeconds + load.seconds + OVERHEAD_SECONDS + (quick ? 0 : SETTLE_SECONDS)
   return { cells, skipped, varied, seconds: cells.length * runs * perRun + brokers * BROKER_SECONDS * runs }
 }
 
@@ -63,7 +65,7 @@ export function cellText(axis: Axis, settings: CellSettings): string {
 
 /** A shorter one: one run of each cell, and each as short as makes all of it fit. */
 export function quickWorkload(workload: Workload, secondsMax: number): Workload {
-  const cells = planOf({ ...workload, runs: 1 }).cells.length
+  const cells = planOf({ ...workload, runs: 1 }, true).cells.length
   const room = (secondsMax - 15) / Math.max(1, cells) - OVERHEAD_SECONDS
   const seconds = Math.max(0.5, Math.min(workload.load.seconds, room * 0.75))
   const warmUpSeconds = Math.min(workload.load.warmUpSeconds, Math.max(0.3, seconds / 3))

@@ -10,7 +10,7 @@ import { type LoadRunOptions, runLoad } from '../load/run.ts'
 import { type LoadSession, withSession } from '../load/session.ts'
 import { parseValues } from '../load/values.ts'
 import { formatMs, formatRate, type Progress } from '../measure/progress.ts'
-import { settleWriteBack } from '../measure/write-back.ts'
+import { settleMachine } from '../measure/settle.ts'
 import { brokerOf, type Plan, type PlannedCell } from './plan.ts'
 import { type CellSettings, MATRIX_SCHEMA_VERSION, type MatrixResult } from './result.ts'
 import type { MatrixState } from './state.ts'
@@ -59,9 +59,10 @@ export async function runMatrix(options: MatrixOptions): Promise<MatrixResult> {
 
 async function measure(options: MatrixOptions, cell: PlannedCell, round: number, session: LoadSession): Promise<void> {
   const { workload, state, signal, progress, quick } = options
-  const { target, placement } = session
+  const { target, placement, scratch } = session
   progress.begin(`${cell.id} · run ${round + 1} of ${workload.runs}`)
-  if (!quick) await settleWriteBack(signal).catch(() => {})
+  // What was cut short here is not measured below.
+  if (!quick) await settleMachine(scratch.path, signal, (what) => progress.phase(what, 0)).catch(() => {})
   const settings = loadOf(workload, cell.settings)
   const onProgress = (records: number) => progress.phase('', records)
   const run = await (options.run ?? runLoad)({ settings, target, placement, signal, onProgress })

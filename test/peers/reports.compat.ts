@@ -59,7 +59,7 @@ async function matrix() {
   const text = 'matrix: { acks: [0, 1, all], batchBytes: [4096, 16384, 65536] }\nload: { seconds: 1, warmUpSeconds: 0 }'
   const workload = readWorkload(text, 'a text')
   return await runMatrix({
-    ...{ workload, plan: planOf(workload), state: new MatrixState(directory, workload, 'loopback') },
+    ...{ workload, plan: planOf(workload, true), state: new MatrixState(directory, workload, 'loopback') },
     ...{ bootstrap: null, dataDirectory: directory, netns: undefined, hosts: undefined, quick: true },
     ...{ command: 'a test', signal, progress: progress() },
     run: async ({ settings }) => loadRun(settings.tuning.batchBytes * 10, settings.tuning.acks === -1 ? 20 : 8),
