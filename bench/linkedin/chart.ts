@@ -1,6 +1,6 @@
 /** 2014 and now side by side, as bars; the sizes of records as curves. */
 import { formatMs, formatRate } from '../measure/progress.ts'
-import { type Chart, draw, millions, type Option, type Palette, valueAxis } from '../report/charts.ts'
+import { axisTitle, type Chart, draw, millions, type Option, type Palette, valueAxis } from '../report/charts.ts'
 import { variantTitles } from '../report/variants.ts'
 import { columns } from './published.ts'
 import type { LinkedinColumn, LinkedinResult } from './result.ts'
@@ -35,9 +35,9 @@ export function ratesChart(result: LinkedinResult): Chart | undefined {
       data: tests.map(({ published }) => published.recordsPerSecond),
     }
     return {
-      grid: { left: isNarrow ? 104 : 176, right: isNarrow ? 48 : 64, top: 20 + 18 * (ours.length + 1), bottom: 30 },
+      grid: { left: isNarrow ? 104 : 176, right: isNarrow ? 48 : 64, top: 20 + 18 * (ours.length + 1), bottom: 50 },
       legend: { top: 0, left: 0, orient: 'vertical', textStyle: { color: palette.text, fontSize: 11 }, itemHeight: 9 },
-      xAxis: valueAxis(palette, millions),
+      xAxis: { ...valueAxis(palette, millions), ...axisTitle(palette, 'records a second') },
       yAxis: {
         type: 'category',
         inverse: true,
@@ -64,7 +64,7 @@ export function ratesChart(result: LinkedinResult): Chart | undefined {
     }
   }
   const bars = 1 + measured.length
-  return { height: 60 + 18 * bars + tests.length * (14 + 16 * bars), option, label: 'Records a second in 2014 and now' }
+  return { height: 80 + 18 * bars + tests.length * (14 + 16 * bars), option, label: 'Records a second in 2014 and now' }
 }
 
 /** Who was measured, with which settings: a line or a colour each. */

@@ -82,7 +82,12 @@ export function valueAxis(palette: Palette, format: (value: number) => string) {
   }
 }
 
-export const millions = (value: number) => (value === 0 ? '0' : formatRate(value).replace('.00', ''))
+/** Below a horizontal axis, in 50 pixels with its labels. */
+export function axisTitle(palette: Palette, name: string) {
+  return { name, nameLocation: 'middle' as const, nameGap: 26, nameTextStyle: { color: palette.faint, fontSize: 12 } }
+}
+
+export const millions = (value: number) => (value === 0 ? '0' : formatRate(value).replace(/\.0+ /, ' '))
 
 /** Medians as bars, lowest and highest run as whiskers. */
 export function throughputChart(result: BenchResult): string | undefined {
@@ -227,10 +232,7 @@ export function latencyChart(result: BenchResult, test: TestId): string | undefi
       type: 'category',
       boundaryGap: false,
       data: PERCENTILES.map(([, title]) => title),
-      name: 'percentile',
-      nameLocation: 'middle',
-      nameGap: 26,
-      nameTextStyle: { color: palette.faint, fontSize: 12 },
+      ...axisTitle(palette, 'percentile'),
       axisLabel: { color: palette.faint, fontSize: 12 },
       axisLine: { lineStyle: { color: palette.line } },
     },
