@@ -106,7 +106,7 @@ export class LogState {
 
   /**
    * Loads a sealed segment for a use that may wait; pinned, it stays loaded until the caller says `unpin`. Others that
-   * have long not been used are unloaded for it.
+   * have long not been used are unloaded for it. Error: the `refusal` of a log that closed meanwhile.
    */
   async pin(segment: Segment): Promise<void> {
     segment.pins++
@@ -114,7 +114,7 @@ export class LogState {
       await this.load(segment)
       const refusal = this.refusal()
       if (refusal !== undefined) {
-        await segment.unload() // closed while it was loaded
+        if (segment.pins === 1) await segment.unload() // others may be syncing it
         throw refusal
       }
     } catch (error) {

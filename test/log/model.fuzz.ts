@@ -138,3 +138,30 @@ it(`keeps its promises through ${CASES} random lives`, {
   )
   expect(CASES).toBeGreaterThan(0)
 })
+
+it('closes cleanly while it compacts a segment that is being synced', async () => {
+  const some = { segmentBytes: 3000, indexIntervalBytes: 0, flushMs: 100, fileDeleteDelayMs: 0, deleteRetentionMs: 0 }
+  const model = new Model(0, { ...defaults, ...some, minCleanableDirtyRatio: 0.1, retentionMs: -1 }, true)
+  const put = (batches: Extract<Step, { kind: 'put' }>['batches'], isAwaited: boolean): Promise<void> =>
+    model.run({ kind: 'put', batches, durability: 'os', isAwaited })
+  await model.start()
+  await model.run({ kind: 'restart', how: 'clean', againAt: 0 })
+  const first = [[0], [3, 0, 74]]
+  const more = [
+    [2, 29],
+    [69, 7, 28],
+    [7, 71, 0, 0, 4],
+    [61, 60, 45, 30],
+    [8, 0, 0, 58, 63],
+    [0, 0, 15],
+    [26, 10],
+  ]
+  const rows = (all: number[][]) => all.map((sizes) => sizes.map((bytes) => [0, bytes] as const))
+  await put(rows(first), false)
+  await put(rows(more), true)
+  await put(rows([[0, 42, 59, 67], [0]]), false)
+  await model.run({ kind: 'wait', ms: 61_000 })
+  await model.run({ kind: 'wait', ms: 1 })
+  await model.run({ kind: 'compact', seal: false, isAwaited: false })
+  await model.finish()
+})
