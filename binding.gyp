@@ -17,6 +17,7 @@
         'native/file_writes.cc',
         'native/pool_call.cc',
         'native/send_run.cc',
+        'native/socket_options.cc',
       ],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': ['NAPI_VERSION=8', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED', '_GNU_SOURCE'],

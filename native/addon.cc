@@ -10,11 +10,12 @@
 #include "file_calls.h"
 #include "file_writes.h"
 #include "send_run.h"
+#include "socket_options.h"
 
 namespace {
 
 // Raised with every change of a function's arguments or results; src/native/addon.ts refuses any other.
-constexpr int kInterfaceVersion = 3;
+constexpr int kInterfaceVersion = 4;
 
 template <Napi::Value (*kCallback)(const Napi::CallbackInfo&)>
 void add(Napi::Object exports, const char* name) {
@@ -37,6 +38,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add<pagelog::duplicate_call>(file_calls, "duplicate");
   add<pagelog::close_call>(file_calls, "close");
   add<pagelog::limit_send_buffer_call>(file_calls, "limitSendBuffer");
+  add<pagelog::accept_unpaced_call>(file_calls, "acceptUnpaced");
   add<pagelog::send_run_call>(file_calls, "sendRun");
   add<pagelog::scan_call>(file_calls, "scan");
   add<pagelog::write_call>(file_calls, "write");

@@ -134,18 +134,6 @@ Napi::Value send_run_call(const Napi::CallbackInfo& info) {
       info.Env(), std::make_unique<SendRunCall>(socket, std::move(copy), std::move(pieces), patience_ms));
 }
 
-Napi::Value limit_send_buffer_call(const Napi::CallbackInfo& info) {
-  Arguments arguments(info);
-  int fd = -1;
-  size_t bytes = 0;
-  if (!arguments.descriptor(0, "socketFd", &fd) || !arguments.position(1, "bytes", 1, INT32_MAX, &bytes)) {
-    return Napi::Value();
-  }
-  const int size = static_cast<int>(bytes);
-  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-  return info.Env().Undefined();
-}
-
 }  // namespace pagelog
 
 #endif

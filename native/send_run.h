@@ -14,8 +14,4 @@ namespace pagelog {
 // file of the first piece ends at its position, else with the errno's name. `socketFd` must be a duplicate made here.
 Napi::Value send_run_call(const Napi::CallbackInfo& info);
 
-// limitSendBuffer(socketFd, bytes): the kernel keeps no more than about twice so many unsent bytes. A wish: it has its own
-// bounds (net.core.wmem_max), and a descriptor that is no socket is left alone.
-Napi::Value limit_send_buffer_call(const Napi::CallbackInfo& info);
-
 }  // namespace pagelog

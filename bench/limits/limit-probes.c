@@ -104,6 +104,8 @@ static int listen_on_loopback(struct sockaddr_in *address) {
   address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (fd < 0 || bind(fd, (struct sockaddr *)address, length) < 0 || listen(fd, 4) < 0) die("listen");
   if (getsockname(fd, (struct sockaddr *)address, &length) < 0) die("getsockname");
+  // As the broker's: whatever the machine's congestion control, nothing is paced (native/socket_options.h).
+  setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
   return fd;
 }
 

@@ -3,7 +3,7 @@
  * told of at start when it is reached by a network, and refused where `pagelog.etcd.require.auth` is set. An etcd that is
  * shown a certificate is believed to ask for it: that it would also have done without cannot be seen from here.
  */
-import { type Logger, PagelogError } from '../base/index.ts'
+import { isLoopback, type Logger, PagelogError } from '../base/index.ts'
 import type { MetadataEndpoint } from './metadata-location.ts'
 import type { BrokerSettings } from './settings.ts'
 
@@ -33,8 +33,4 @@ export function checkEtcdAccess({ endpoints, settings, isUserKnown, logger }: Et
   else if (settings.metadataCa === '' && settings.metadataCertificate === '') {
     logger.warn({ etcd }, 'the password for etcd goes over the network as it is: use TLS (pagelog.metadata.ca)')
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
 }

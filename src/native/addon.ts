@@ -21,7 +21,7 @@ export interface Addon {
 }
 
 /** Of native/addon.cc; an addon with another one is a left-over build. */
-const INTERFACE_VERSION = 3
+const INTERFACE_VERSION = 4
 
 /** The addon, or why there is none. Throws only for an addon that was built from other sources. */
 export function loadAddon(): { addon?: Addon; reason?: string } {

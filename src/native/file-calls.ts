@@ -35,6 +35,11 @@ export interface FileCalls {
   /** Asks that the kernel keep no more than about twice so many unsent bytes of a socket. Without effect where it cannot. */
   limitSendBuffer(socketFd: number, bytes: number): void
   /**
+   * Asks that connections which the listener accepts from now on send without pacing, whatever the machine's congestion
+   * control: for one that only this machine reaches. Without effect where it cannot.
+   */
+  acceptUnpaced(listenerFd: number): void
+  /**
    * The regular files of a directory with their sizes and the ends of those that `rules` name, in one call of the pool.
    * The formats of rules and answer are in native/directory_scan.h.
    */

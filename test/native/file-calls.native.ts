@@ -203,6 +203,11 @@ describe('file calls', () => {
     for (const size of [0, -1, 0.5, 2 ** 31]) expect(() => calls.limitSendBuffer(fd, size)).toThrow(/bytes is out/)
   })
 
+  test('acceptUnpaced leaves alone what is no socket', () => {
+    expect(() => calls.acceptUnpaced(fd)).not.toThrow()
+    expect(() => loose.acceptUnpaced!()).toThrow(TypeError)
+  })
+
   test.each(['tryRead', 'allocate', 'dropCache', 'lock', 'duplicate', 'close'])(
     '%s refuses arguments that are none',
     (name) => {

@@ -1,9 +1,9 @@
 /** The real network: TCP by node:net. */
-import { connect, createServer, type Server, type Socket } from 'node:net'
-import { PagelogError } from '../../base/index.ts'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { isLoopback, PagelogError } from '../../base/index.ts'
 import type { Listener, ListenOptions, Network, Stream } from '../network.ts'
 import { Intake } from './intake.ts'
-import { adopt, limitSendBuffer, NodeStream } from './stream.ts'
+import { acceptUnpaced, adopt, limitSendBuffer, NodeStream } from './stream.ts'
 
 export class NodeNetwork implements Network {
   readonly #inPlace: boolean
@@ -33,6 +33,7 @@ export class NodeNetwork implements Network {
       server.listen({ host, port, ...(backlog === undefined ? {} : { backlog }) }, () => {
         // Without a free descriptor an accept fails; the listener lives on and accepts when there is one again.
         server.on('error', ignore)
+        if (isLoopback(addressOf(server)?.address ?? '')) acceptUnpaced(server)
         resolve(new NodeListener(server, host))
       })
     })
@@ -82,9 +83,8 @@ class NodeListener implements Listener {
   #closing: Promise<void> | undefined
 
   constructor(server: Server, host: string) {
-    const address = server.address()
     this.host = host
-    this.port = typeof address === 'object' && address !== null ? address.port : 0
+    this.port = addressOf(server)?.port ?? 0
     this.#server = server
   }
 
@@ -96,6 +96,12 @@ class NodeListener implements Listener {
     })
     return this.#closing
   }
+}
+
+/** Undefined once it is closed. */
+function addressOf(server: Server): AddressInfo | undefined {
+  const address = server.address()
+  return typeof address === 'object' && address !== null ? address : undefined
 }
 
 function ignore(this: Socket | Server): void {}

@@ -2,7 +2,7 @@
  * A TCP socket as a `Stream`: what comes in goes through its `Intake`, what goes out through its `Outbox`. The peer's
  * end does not end ours: answers may still be sent until `close` or `end`.
  */
-import { Socket } from 'node:net'
+import { type Server, Socket } from 'node:net'
 import { assert, PagelogError } from '../../base/index.ts'
 import { fileCalls } from '../../native/index.ts'
 import type { Part, Receiver, Stream } from '../network.ts'
@@ -167,7 +167,13 @@ export function limitSendBuffer(socket: Socket, bytes: number): void {
   if (fd !== undefined) fileCalls?.limitSendBuffer(fd, bytes)
 }
 
-function descriptorOf(socket: Socket): number | undefined {
-  const fd = (socket as SocketInternals)._handle?.fd
+/** Those who connect to `listener` are on this machine: bytes for them need not be spread over time. */
+export function acceptUnpaced(listener: Server): void {
+  const fd = descriptorOf(listener)
+  if (fd !== undefined) fileCalls?.acceptUnpaced(fd)
+}
+
+function descriptorOf(socket: Socket | Server): number | undefined {
+  const fd = (socket as unknown as SocketInternals)._handle?.fd
   return fd !== undefined && fd >= 0 ? fd : undefined
 }
