@@ -32,6 +32,7 @@ export interface MatrixOptions {
   /** Instead of a broker and processes; for tests. */
   readonly run?: (options: LoadRunOptions) => Promise<LoadRun>
   readonly session?: typeof withSession
+  readonly settle?: typeof settleMachine
 }
 
 export async function runMatrix(options: MatrixOptions): Promise<MatrixResult> {
@@ -58,20 +59,28 @@ export async function runMatrix(options: MatrixOptions): Promise<MatrixResult> {
 }
 
 async function measure(options: MatrixOptions, cell: PlannedCell, round: number, session: LoadSession): Promise<void> {
-  const { workload, state, signal, progress, quick } = options
-  const { target, placement, scratch } = session
+  const { workload, state, signal, progress } = options
   progress.begin(`${cell.id} · run ${round + 1} of ${workload.runs}`)
-  // What was cut short here is not measured below.
-  if (!quick) await settleMachine(scratch.path, signal, (what) => progress.phase(what, 0)).catch(() => {})
-  const settings = loadOf(workload, cell.settings)
-  const onProgress = (records: number) => progress.phase('', records)
-  const run = await (options.run ?? runLoad)({ settings, target, placement, signal, onProgress })
+  const run = await runSettled(options, cell, session)
   // What was cut short is no run: it is measured again.
   if (signal.aborted) return
   state.add(cell.id, round, withoutBulk(run))
   const latency = run.latencyMs === null ? '' : `, p99 ${formatMs(run.latencyMs.p99)}`
   const trouble = run.error === null ? '' : `; ${run.error.split('\n')[0]}`
   progress.end(`${formatRate(run.recordsPerSecond)} rec/s${latency}${trouble}`)
+}
+
+/** On a machine that could not be settled a run fails: it would be compared with those of the others. */
+async function runSettled(options: MatrixOptions, cell: PlannedCell, session: LoadSession): Promise<LoadRun> {
+  const { workload, signal, progress, quick, settle = settleMachine, run = runLoad } = options
+  const { target, placement, scratch } = session
+  try {
+    if (!quick) await settle(scratch.path, signal, (what) => progress.phase(what, 0))
+  } catch (error) {
+    return failed(`the machine was not settled: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  const onProgress = (records: number) => progress.phase('', records)
+  return await run({ settings: loadOf(workload, cell.settings), target, placement, signal, onProgress })
 }
 
 /** A matrix has many runs: their series and histograms by the second are left out. */
