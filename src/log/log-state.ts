@@ -106,7 +106,7 @@ export class LogState {
 
   /**
    * Loads a sealed segment for a use that may wait; pinned, it stays loaded until the caller says `unpin`. Others that
-   * have long not been used are unloaded for it. Error: the `refusal` of a log that closed meanwhile.
+   * have long not been used are unloaded for it. Error: the `refusal`, when there is one by then.
    */
   async pin(segment: Segment): Promise<void> {
     segment.pins++

@@ -139,6 +139,7 @@ it(`keeps its promises through ${CASES} random lives`, {
   expect(CASES).toBeGreaterThan(0)
 })
 
+// A life that random ones led to. What meets what is a matter of turns: log-state.test.ts has the cause alone.
 it('closes cleanly while it compacts a segment that is being synced', async () => {
   const some = { segmentBytes: 3000, indexIntervalBytes: 0, flushMs: 100, fileDeleteDelayMs: 0, deleteRetentionMs: 0 }
   const model = new Model(0, { ...defaults, ...some, minCleanableDirtyRatio: 0.1, retentionMs: -1 }, true)

@@ -190,6 +190,27 @@ describe('runs', () => {
     expect(formatMatrix(result)).toContain('FAILED')
     expect(schemaErrors(result)).toEqual([])
   })
+
+  test('on a machine that could not be settled fail, unless they were interrupted', async () => {
+    const one = readWorkload('matrix: { acks: [1] }\nruns: 1', 'a file')
+    const run = () => loadRun(10, 10)
+    const full = async () => {
+      throw new Error('no space left')
+    }
+    const result = await measure(one, { run, settle: full })
+    expect(result.cells[0]).toMatchObject({ error: 'the machine was not settled: no space left' })
+
+    const abort = new AbortController()
+    const other = { ...one, name: 'another' }
+    const cut = async () => {
+      abort.abort()
+      throw abort.signal.reason
+    }
+    expect(await measure(other, { run, settle: cut, signal: abort.signal })).toMatchObject({
+      complete: false,
+      cells: [],
+    })
+  })
 })
 
 describe('what is shown', () => {
@@ -220,26 +241,5 @@ describe('what is shown', () => {
   test('CSV and Markdown keep what would break them', () => {
     expect(toCsv([['a,b', 'say "x"', null, 1]])).toBe('"a,b","say ""x""",,1\r\n')
     expect(toMarkdown([['a|b'], ['c\nd']])).toBe('| a\\|b |\n| --- |\n| c d |\n')
-  })
-
-  test('on a machine that could not be settled fail, unless they were interrupted', async () => {
-    const one = readWorkload('matrix: { acks: [1] }\nruns: 1', 'a file')
-    const run = () => loadRun(10, 10)
-    const full = async () => {
-      throw new Error('no space left')
-    }
-    const result = await measure(one, { run, settle: full })
-    expect(result.cells[0]).toMatchObject({ error: 'the machine was not settled: no space left' })
-
-    const abort = new AbortController()
-    const other = { ...one, name: 'another' }
-    const cut = async () => {
-      abort.abort()
-      throw abort.signal.reason
-    }
-    expect(await measure(other, { run, settle: cut, signal: abort.signal })).toMatchObject({
-      complete: false,
-      cells: [],
-    })
   })
 })
