@@ -13,7 +13,7 @@ import type { Env } from '../env/index.ts'
 import type { AskingConnection } from '../net/index.ts'
 import { Fetch, type FetchResponse } from '../protocol/index.ts'
 import { type AssignedPartition, type Assignment, WISH_BEGINNING, WISH_END } from './assignment.ts'
-import { backoffMs } from './backoff.ts'
+import { backoffMs, waitOut } from './backoff.ts'
 import type { BatchUnpacker } from './batch-unpacker.ts'
 import type { ClusterConnections } from './cluster-connections.ts'
 import type { LeaderHint } from './cluster-metadata.ts'
@@ -306,11 +306,10 @@ export class Fetcher {
   #pause(failures: number, firstMs = this.#options.settings.retryBackoffMs): number {
     const { settings, env } = this.#options
     const pauseMs = backoffMs(failures, firstMs, settings.retryBackoffMaxMs, env.random)
-    env.clock.after(pauseMs + 1, () => {
+    return waitOut(env.clock, pauseMs, () => {
       this.pump()
       this.#options.onChange()
     })
-    return env.clock.monotonicMs() + pauseMs
   }
 }
 

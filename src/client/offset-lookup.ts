@@ -3,7 +3,7 @@ import { ErrorCode, errorOf, type Logger, PagelogError } from '../base/index.ts'
 import type { Env } from '../env/index.ts'
 import { ListOffsets } from '../protocol/index.ts'
 import { type AssignedPartition, WISH_END } from './assignment.ts'
-import { backoffMs } from './backoff.ts'
+import { backoffMs, waitOut } from './backoff.ts'
 import type { ClusterConnections } from './cluster-connections.ts'
 import { isRetriedByConsumers } from './retried-errors.ts'
 import type { ConnectionSettings } from './settings.ts'
@@ -111,8 +111,7 @@ export class OffsetLookup {
     const { settings, env } = this.#options
     const { retryBackoffMs, retryBackoffMaxMs } = settings
     const pauseMs = backoffMs(++state.failures, retryBackoffMs, retryBackoffMaxMs, env.random)
-    state.notBeforeMs = env.clock.monotonicMs() + pauseMs
-    env.clock.after(pauseMs + 1, () => this.#options.onChange())
+    state.notBeforeMs = waitOut(env.clock, pauseMs, () => this.#options.onChange())
   }
 }
 

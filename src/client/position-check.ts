@@ -8,7 +8,7 @@ import { ErrorCode, errorOf, type Logger, PagelogError } from '../base/index.ts'
 import type { Env } from '../env/index.ts'
 import { OffsetForLeaderEpoch, type OffsetForLeaderEpochResponse } from '../protocol/index.ts'
 import type { AssignedPartition } from './assignment.ts'
-import { backoffMs } from './backoff.ts'
+import { backoffMs, waitOut } from './backoff.ts'
 import type { ClusterConnections } from './cluster-connections.ts'
 import { isRetriedByConsumers } from './retried-errors.ts'
 import type { ConsumerSettings } from './settings.ts'
@@ -134,8 +134,7 @@ export class PositionCheck {
     const { settings, env } = this.#options
     state.checking = false
     const pauseMs = backoffMs(++state.failures, settings.retryBackoffMs, settings.retryBackoffMaxMs, env.random)
-    state.notBeforeMs = env.clock.monotonicMs() + pauseMs
-    env.clock.after(pauseMs + 1, () => this.#options.onChange())
+    state.notBeforeMs = waitOut(env.clock, pauseMs, () => this.#options.onChange())
   }
 }
 

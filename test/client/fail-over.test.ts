@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { ErrorCode } from '../../src/base/index.ts'
 import { ClusterMetadata } from '../../src/client/cluster-metadata.ts'
 import { Consumer, type ConsumerOptions, Producer, type ProducerOptions } from '../../src/client/index.ts'
-import { Scheduler, SimulatedMachine, SimulatedNetwork } from '../../src/env/simulated/index.ts'
+import { Scheduler, SimulatedMachine, SimulatedNetwork, type Stalls } from '../../src/env/simulated/index.ts'
 import { Fetch, ListOffsets, Metadata, OffsetForLeaderEpoch, Produce } from '../../src/protocol/index.ts'
 import { batchWith } from './batches.ts'
 import { FakeBroker } from './fake-broker.ts'
@@ -25,19 +25,20 @@ class World {
   /** Node 1 starts on a host that nobody has heard of, but whose address is among the bootstrap servers. */
   useSpare = false
 
-  private constructor(seed: number) {
+  private constructor(seed: number, stalls: Stalls) {
     this.scheduler = new Scheduler(seed)
     this.network = new SimulatedNetwork(this.scheduler)
-    const machine = (name: string): SimulatedMachine =>
-      new SimulatedMachine({ scheduler: this.scheduler, network: this.network, name })
+    const parts = { scheduler: this.scheduler, network: this.network }
+    const machine = (name: string): SimulatedMachine => new SimulatedMachine({ ...parts, name })
     this.machines = [1, 2, 3].map((id) => machine(`node-${id}`))
-    this.#client = machine('client')
+    this.#client = new SimulatedMachine({ ...parts, name: 'client', stalls })
     this.#spare = machine('spare')
     this.#clientEnv = this.#client.start()
   }
 
-  static async start(seed = 1): Promise<World> {
-    const world = new World(seed)
+  /** `stalls`: of the client. */
+  static async start(seed = 1, stalls: Stalls = { chance: 0, msMax: 0 }): Promise<World> {
+    const world = new World(seed, stalls)
     world.cluster = await FakeBroker.start(3, (nodeId) => {
       if (world.useSpare) return { env: world.#spare.start(), host: 'spare', port: 9092 }
       const machine = world.machines[nodeId - 1]!
@@ -191,6 +192,22 @@ describe('a leader that is named by the one before it (KIP-951)', () => {
 })
 
 describe('a leader that has to be found', () => {
+  test.each([1, 2, 3])(
+    'a consumer whose thread stands still between any two lines comes late, and is never stuck (seed %i)',
+    async (seed) => {
+      const world = await World.start(seed, { chance: 0.2, msMax: 3 })
+      const { values, errors } = world.consumer()
+      for (let count = 1; count <= 30; count++) {
+        world.cluster.inject(Fetch, { error: ErrorCode.KAFKA_STORAGE_ERROR })
+        world.cluster.inject(OffsetForLeaderEpoch, { error: ErrorCode.UNKNOWN_LEADER_EPOCH })
+        if (count % 2 === 0) world.cluster.moveLeader('t', 0, (count % 3) + 1)
+        world.append('a')
+        await world.until(() => values.length === count, 10 * SECOND)
+      }
+      expect(errors).toEqual([])
+    },
+  )
+
   test('a producer and a consumer go on after metadata has told', async () => {
     const world = await World.start()
     const producer = world.producer()

@@ -86,6 +86,47 @@ describe('Scheduler', () => {
     expect(seen.slice(1)).toEqual(['paused 1 at 100', 'paused 2 at 100', 'paused 3 at 100'])
   })
 
+  test('one that stands still now and then finds that time has passed, and does later what was due; others do not wait', async () => {
+    const scheduler = new Scheduler(1)
+    const [stalling, other] = [scheduler.actor('stalling'), scheduler.actor('other')]
+    stalling.stall({ chance: 0.5, msMax: 10 })
+    const late: number[] = []
+    let passedMs = 0
+    for (let ms = 1; ms <= 100; ms++) {
+      other.after(ms, () => expect(scheduler.elapsedMs).toBe(ms))
+      stalling.after(ms, () => {
+        const nowMs = stalling.monotonicMs()
+        late.push(nowMs - ms)
+        passedMs += stalling.monotonicMs() - nowMs
+      })
+    }
+    await scheduler.run(5000)
+    expect(late.length).toBe(100)
+    expect(Math.min(...late)).toBeGreaterThanOrEqual(0)
+    expect(passedMs).toBeGreaterThan(50)
+    // What others bring it comes in their order, however often it stands still.
+    const heard: number[] = []
+    for (let count = 0; count < 100; count++) {
+      const bring = (): void => {
+        stalling.after(0, () => {
+          stalling.monotonicMs()
+          heard.push(count)
+        })
+      }
+      other.after(1 + (count >> 2), bring)
+    }
+    await scheduler.run(5000)
+    expect(heard).toEqual(Array.from({ length: 100 }, (_, count) => count))
+    // Its own timers come no earlier than asked for by its own clock.
+    const fromMs = stalling.monotonicMs()
+    let atMs = 0
+    stalling.after(100, () => {
+      atMs = stalling.monotonicMs()
+    })
+    await scheduler.run(1000)
+    expect(atMs - fromMs).toBeGreaterThanOrEqual(100)
+  })
+
   test('a dead actor does nothing any more', async () => {
     const scheduler = new Scheduler(1)
     const actor = scheduler.actor('a')

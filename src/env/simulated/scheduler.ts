@@ -78,7 +78,8 @@ export class Scheduler {
 
   /** For actors. */
   schedule(actor: Actor, delayMs: number, callback: () => void, what: string): Timer {
-    const dueMs = this.#elapsedMs + Math.max(0, delayMs)
+    // What comes to an actor at once comes in its order, also while it stands still.
+    const dueMs = delayMs > 0 ? Math.max(this.#elapsedMs, actor.busyUntilMs) + delayMs : this.#elapsedMs
     const tie = mixed(this.seed, actor.number, dueMs)
     const order = this.#queue.nextOrder()
     const event: ScheduledEvent = { actor, dueMs, tie, order, callback, what, isCancelled: false, isQueued: true }
@@ -175,6 +176,16 @@ export class Scheduler {
   }
 }
 
+/**
+ * How often a process stands still in the middle of what it does, as one does whose processor is given to another: between
+ * any two looks at its clock time may have passed.
+ */
+export interface Stalls {
+  /** Of one look, or of setting one timer: 0 to 1. */
+  readonly chance: number
+  readonly msMax: number
+}
+
 /** One life of a process, as the scheduler sees it: its clock, which stops for it when it is paused, and for good when it dies. */
 export class Actor implements Clock {
   readonly name: string
@@ -182,7 +193,11 @@ export class Actor implements Clock {
   readonly number: number
   /** By how much its wall clock is off. */
   skewMs = 0
+  /** For schedulers: it stands still until then, in virtual milliseconds since the start. */
+  busyUntilMs = 0
   readonly #scheduler: Scheduler
+  readonly #random: SeededRandom
+  #stalls: Stalls | undefined
   #isPaused = false
   #isDead = false
   #held: ScheduledEvent[] = []
@@ -192,6 +207,8 @@ export class Actor implements Clock {
     this.#scheduler = scheduler
     this.name = name
     this.number = number
+    // Of its own: who never stands still leaves the others' chances as they are.
+    this.#random = new SeededRandom(mixed(scheduler.seed, number, 0))
   }
 
   get isPaused(): boolean {
@@ -202,14 +219,17 @@ export class Actor implements Clock {
   }
 
   nowMs(): number {
-    return this.#scheduler.nowMs + this.skewMs
+    const { nowMs, elapsedMs } = this.#scheduler
+    return nowMs + Math.max(0, this.busyUntilMs - elapsedMs) + this.skewMs
   }
 
   monotonicMs(): number {
-    return this.#scheduler.elapsedMs
+    this.#standStill()
+    return Math.max(this.#scheduler.elapsedMs, this.busyUntilMs)
   }
 
   after(delayMs: number, callback: () => void, what = 'timer'): Timer {
+    if (delayMs > 0) this.#standStill()
     return this.#scheduler.schedule(this, delayMs, callback, what)
   }
 
@@ -234,6 +254,11 @@ export class Actor implements Clock {
     this.after(TURN_MS, callback, 'turn')
   }
 
+  /** From now on it stands still now and then. */
+  stall(stalls: Stalls): void {
+    this.#stalls = stalls
+  }
+
   /** SIGSTOP: what would happen waits. */
   pause(): void {
     this.#isPaused = true
@@ -242,7 +267,7 @@ export class Actor implements Clock {
   /** SIGCONT: what should have happened meanwhile does now, in its order. */
   resume(): void {
     this.#isPaused = false
-    for (const event of this.#held.splice(0)) this.#scheduler.release(event)
+    this.#releaseHeld()
   }
 
   /** SIGKILL: nothing happens any more. */
@@ -254,8 +279,26 @@ export class Actor implements Clock {
   /** For schedulers: whether the event does not happen now. */
   hold(event: ScheduledEvent): boolean {
     if (this.#isDead) return true
-    if (this.#isPaused) this.#held.push(event)
-    return this.#isPaused
+    const busyMs = this.busyUntilMs - this.#scheduler.elapsedMs
+    if (!this.#isPaused && busyMs <= 0) return false
+    const isFirst = this.#held.length === 0
+    this.#held.push(event)
+    if (isFirst && busyMs > 0) this.#scheduler.world.after(busyMs, () => this.#goOn(), 'goes on')
+    return true
+  }
+
+  #goOn(): void {
+    if (!this.#isPaused) this.#releaseHeld()
+  }
+
+  #releaseHeld(): void {
+    for (const event of this.#held.splice(0)) this.#scheduler.release(event)
+  }
+
+  #standStill(): void {
+    if (this.#stalls === undefined || !this.#random.chance(this.#stalls.chance)) return
+    const fromMs = Math.max(this.#scheduler.elapsedMs, this.busyUntilMs)
+    this.busyUntilMs = fromMs + this.#stalls.msMax * this.#random.fraction()
   }
 }
 

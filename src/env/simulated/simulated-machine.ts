@@ -11,7 +11,7 @@ import { assert } from '../../base/index.ts'
 import { inThreadWorkers } from '../in-thread-workers.ts'
 import type { Env } from '../index.ts'
 import { LyingDisk } from './lying-disk.ts'
-import type { Actor, Scheduler } from './scheduler.ts'
+import type { Actor, Scheduler, Stalls } from './scheduler.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { SimulatedNetwork } from './simulated-network.ts'
 
@@ -25,6 +25,8 @@ export interface SimulatedMachineOptions {
   readonly name: string
   readonly diskBytes?: number
   readonly coldReads?: number
+  /** Of its processes; none if left out. */
+  readonly stalls?: Stalls
 }
 
 export class SimulatedMachine {
@@ -35,14 +37,16 @@ export class SimulatedMachine {
   readonly #scheduler: Scheduler
   readonly #network: SimulatedNetwork
   readonly #random: SeededRandom
+  readonly #stalls: Stalls | undefined
   /** Of the disk; it lives as long as the machine. */
   readonly #device: Actor
   #process: Actor | undefined
   #lives = 0
 
   constructor(options: SimulatedMachineOptions) {
-    const { scheduler, network, name, diskBytes = CAPACITY_BYTES, coldReads } = options
+    const { scheduler, network, name, diskBytes = CAPACITY_BYTES, coldReads, stalls } = options
     this.name = name
+    this.#stalls = stalls
     this.#scheduler = scheduler
     this.#network = network
     this.#random = scheduler.random.fork()
@@ -77,6 +81,7 @@ export class SimulatedMachine {
   start(): Env {
     assert(this.#process === undefined, 'one process at a time')
     const clock = this.#scheduler.actor(`${this.name}#${++this.#lives}`)
+    if (this.#stalls !== undefined) clock.stall(this.#stalls)
     this.#process = clock
     const { disk } = this.disk
     const network = this.#network.host(this.name, clock)
@@ -116,6 +121,12 @@ export class SimulatedMachine {
   }
 
   #operate(callback: () => void): void {
-    this.#device.after(this.diskMsMax * this.#random.fraction(), callback, 'disk')
+    const done = (): void => {
+      const busyMs = (this.#process?.busyUntilMs ?? 0) - this.#scheduler.elapsedMs
+      // A process that stands still hears of it when it goes on.
+      if (busyMs > 0) this.#device.after(busyMs, done, 'disk')
+      else callback()
+    }
+    this.#device.after(this.diskMsMax * this.#random.fraction(), done, 'disk')
   }
 }

@@ -11,8 +11,9 @@ export const UNAVAILABLE_MS: number = SESSION_MS + 3_000
 /** `unknown`: so many records were sent beside the load, and may have been refused. */
 export function expectSound(outcome: Outcome, what: string, unknown = 0): void {
   console.log(`${what}: ${describeOutcome(outcome)}`)
+  // First: a consumer that an error has ended is stuck as well.
+  expect(outcome.errors, outcome.historyFile).toEqual([])
   expect(outcome.violations, outcome.historyFile).toEqual([])
-  expect(outcome.errors).toEqual([])
   expect(outcome.sent - outcome.acknowledged).toBeLessThanOrEqual(unknown)
 }
 
