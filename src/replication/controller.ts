@@ -428,10 +428,12 @@ export class Controller {
   }
 
   async #write(writes: readonly PartitionWrite[]): ReturnType<typeof writePartitions> {
-    const fence: Compare = { key: controllerKey, field: 'createRevision', equals: this.#token }
+    const token = this.#token
+    const fence: Compare = { key: controllerKey, field: 'createRevision', equals: token }
     const result = await writePartitions(this.#options.store, writes, fence)
     this.counters.changes += writes.length - result.refused.length
-    if (result.fenced) this.#stepDown('its write was refused')
+    // While it waited for the answer it may have been elected anew: that says nothing of now.
+    if (result.fenced && token === this.#token) this.#stepDown('its write was refused')
     return result
   }
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ErrorCode, silentLogger } from '../../src/base/index.ts'
-import type { MetadataStore } from '../../src/metadata/index.ts'
+import { type MetadataStore, partitionPrefix } from '../../src/metadata/index.ts'
 import { Controller } from '../../src/replication/cluster/index.ts'
 import { FakeCluster, SESSION_MS } from './fake-cluster.ts'
 
@@ -18,6 +18,46 @@ async function lose(...ids: number[]): Promise<void> {
   for (const id of ids) broker(id).kill()
   await cluster.pass(SESSION_MS + 1000)
   await cluster.until(() => ids.every((id) => !cluster.image.brokers.has(id)))
+}
+
+/** The registration of a broker that has nothing else. */
+class Standing {
+  readonly incarnation = 'life'
+  leaseId: string
+  registered = (): void => {}
+
+  constructor(leaseId: string) {
+    this.leaseId = leaseId
+  }
+
+  onFenced(): () => void {
+    return () => {}
+  }
+
+  onRegistered(listener: () => void): () => void {
+    this.registered = listener
+    return () => {}
+  }
+}
+
+function withTransact(store: MetadataStore, transact: MetadataStore['transact']): MetadataStore {
+  return {
+    get: (key) => store.get(key),
+    range: (prefix) => store.range(prefix),
+    watch: (prefix, revision, listener) => store.watch(prefix, revision, listener),
+    grantLease: (ttlMs) => store.grantLease(ttlMs),
+    keepAlive: (lease) => store.keepAlive(lease),
+    revokeLease: (lease) => store.revokeLease(lease),
+    close: () => Promise.resolve(),
+    transact,
+  }
+}
+
+/** Broker 9 by itself, with the image of the cluster. */
+function controllerOf(store: MetadataStore, registration: Standing): Controller {
+  const { image, clock } = cluster
+  const rulesOf = () => onlyTwo
+  return new Controller({ store, image, clock, logger: silentLogger, nodeId: 9, registration, rulesOf })
 }
 
 describe('which broker is the controller', () => {
@@ -52,46 +92,52 @@ describe('which broker is the controller', () => {
   test('one that was registered anew while it stood on its former lease stands on the new one', async () => {
     await Promise.all([1, 2, 3].map((id) => broker(id).close()))
     await cluster.until(() => cluster.image.controller === undefined)
-    const { store, image, clock } = cluster
-    let registered = (): void => {}
-    const registration = {
-      leaseId: 'gone',
-      incarnation: 'life',
-      onFenced: () => () => {},
-      onRegistered: (listener: () => void) => {
-        registered = listener
-        return () => {}
-      },
-    }
-    const slow: MetadataStore = {
-      get: (key) => store.get(key),
-      range: (prefix) => store.range(prefix),
-      watch: (prefix, revision, listener) => store.watch(prefix, revision, listener),
-      grantLease: (ttlMs) => store.grantLease(ttlMs),
-      keepAlive: (lease) => store.keepAlive(lease),
-      revokeLease: (lease) => store.revokeLease(lease),
-      close: () => Promise.resolve(),
-      transact: async (compares, operations) => {
-        if (registration.leaseId === 'gone') {
-          registration.leaseId = (await store.grantLease(SESSION_MS)).id
-          registered()
-        }
-        return await store.transact(compares, operations)
-      },
-    }
-    const rulesOf = () => onlyTwo
-    const controller = new Controller({
-      store: slow,
-      image,
-      clock,
-      logger: silentLogger,
-      nodeId: 9,
-      registration,
-      rulesOf,
+    const { store } = cluster
+    const standing = new Standing('gone')
+    const slow = withTransact(store, async (compares, operations) => {
+      if (standing.leaseId === 'gone') {
+        standing.leaseId = (await store.grantLease(SESSION_MS)).id
+        standing.registered()
+      }
+      return await store.transact(compares, operations)
     })
+    const controller = controllerOf(slow, standing)
     controller.start()
     await cluster.until(() => controller.isActive)
-    expect(image.controller?.id).toBe(9)
+    expect(cluster.image.controller?.id).toBe(9)
+    await controller.close()
+  })
+
+  test('one that was elected anew before a write of its former standing was refused stays the controller', async () => {
+    await cluster.topic('events', [[2, 1, 3]])
+    await Promise.all([1, 2, 3].map((id) => broker(id).close()))
+    await cluster.until(() => cluster.image.controller === undefined)
+    const { store } = cluster
+    const standing = new Standing((await store.grantLease(SESSION_MS)).id)
+    let held: (() => void) | undefined
+    const slow = withTransact(store, async (compares, operations) => {
+      const isOfPartitions = compares.some(({ key }) => key.startsWith(partitionPrefix))
+      if (isOfPartitions && held === undefined) {
+        await new Promise<void>((resolve) => {
+          held = resolve
+        })
+      }
+      return await store.transact(compares, operations)
+    })
+    const controller = controllerOf(slow, standing)
+    controller.start()
+    await cluster.until(() => held !== undefined)
+    const former = controller.epoch
+    await store.revokeLease(standing.leaseId)
+    await cluster.until(() => !controller.isActive)
+    standing.leaseId = (await store.grantLease(SESSION_MS)).id
+    standing.registered()
+    await cluster.until(() => controller.isActive)
+    held!()
+    await cluster.until(() => cluster.partition('events').leader === -1)
+    await controller.idle()
+    expect(controller.epoch).toBeGreaterThan(former)
+    expect(cluster.image.controller?.epoch).toBe(controller.epoch)
     await controller.close()
   })
 
