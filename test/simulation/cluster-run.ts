@@ -1,11 +1,14 @@
 /** One seed from the start of a cluster to the verdict over it. */
 import { ErrorCode, hasCode, PagelogError } from '../../src/base/index.ts'
+import type { Stalls } from '../../src/env/simulated/index.ts'
 import type { ReplicationRules } from '../../src/replication/index.ts'
 import { SECOND, SimulatedCluster } from './cluster.ts'
 import { Nemesis } from './nemesis.ts'
 import { RecreatedTopic } from './recreated-topic.ts'
 
 const FAULTS = 12
+/** As of threads that others push off their processor. */
+const STALLS: Stalls = { chance: 0.01, msMax: 5 }
 const LINES_MAX = 20_000
 const SHOWN_VIOLATIONS = 5
 
@@ -44,6 +47,7 @@ export async function runSeed(
       minInsyncReplicas,
       lostAnswers: 0.01,
       lateChanges: 0.02,
+      stalls: seed % 2 === 0 ? STALLS : undefined,
       ...(isTold ? { log } : {}),
       ...(rules ? { rules } : {}),
     })

@@ -7,7 +7,13 @@ import { Broker, type BrokerOptions } from '../../src/broker/index.ts'
 import { loadClusterMember } from '../../src/broker/membership.ts'
 import { Admin } from '../../src/client/index.ts'
 import type { Disk } from '../../src/env/index.ts'
-import { type Fault, Scheduler, SimulatedMachine, SimulatedNetwork } from '../../src/env/simulated/index.ts'
+import {
+  type Fault,
+  Scheduler,
+  SimulatedMachine,
+  SimulatedNetwork,
+  type Stalls,
+} from '../../src/env/simulated/index.ts'
 import { type ReplicationRules, soundRules } from '../../src/replication/index.ts'
 import { checkHistory, checkReplicas, History, type ReplicaBytes, type Violation } from './history.ts'
 import { Invariants, type Replica } from './invariants.ts'
@@ -39,6 +45,8 @@ export interface ClusterOptions {
   /** Share of metadata calls whose answer is lost, and of changes that come late. */
   readonly lostAnswers?: number
   readonly lateChanges?: number
+  /** Of brokers and clients. */
+  readonly stalls?: Stalls | undefined
   /** Told what the brokers log, with their names. */
   readonly log?: (line: string) => void
 }
@@ -95,12 +103,13 @@ export class SimulatedCluster {
     metadata: MetadataHost,
   ) {
     const { brokers = 3, partitions = 2 } = options
+    const stalls = options.stalls ? { stalls: options.stalls } : {}
     this.#options = options
     this.partitions = partitions
     this.scheduler = scheduler
     this.network = network
     this.metadata = metadata
-    const machine = (name: string): SimulatedMachine => new SimulatedMachine({ scheduler, network, name })
+    const machine = (name: string): SimulatedMachine => new SimulatedMachine({ scheduler, network, name, ...stalls })
     this.members = Array.from({ length: brokers }, (_, at) => new Member(at + 1, machine(`broker-${at + 1}`)))
     const env = machine(CLIENT).start()
     const bootstrap = this.members.map((member) => `${member.machine.name}:9092`)
@@ -130,7 +139,14 @@ export class SimulatedCluster {
       replicationFactor: members.length,
       configs: { 'min.insync.replicas': String(options.minInsyncReplicas ?? 2) },
     }
-    const make = () => scheduler.settled(cluster.admin.createTopics([topic]), 30 * SECOND, 'making the topic')
+    const make = async (): Promise<void> => {
+      try {
+        await scheduler.settled(cluster.admin.createTopics([topic]), 30 * SECOND, 'making the topic')
+      } catch (error) {
+        // The answer to the broker that made it may have been lost.
+        if (!(error instanceof PagelogError) || error.kafkaCode !== ErrorCode.TOPIC_ALREADY_EXISTS) throw error
+      }
+    }
     try {
       await make()
     } catch (error) {

@@ -136,7 +136,8 @@ export class Nemesis {
         if (this.#minInsyncReplicas > 1) void metadata.expire(this.#aMember().nodeId).catch(() => {})
       },
       () => {
-        const count = 1 + random.below(cluster.members.length)
+        const least = cluster.isWhole ? 1 : 2
+        const count = least + random.below(cluster.members.length + 1 - least)
         this.#minInsyncReplicas = Math.min(this.#minInsyncReplicas, count)
         void metadata.setTopicConfigs(TOPIC, { 'min.insync.replicas': String(count) }).catch(() => {})
       },
@@ -157,16 +158,17 @@ export class Nemesis {
         })
       },
       () => {
-        const { disk } = this.#aMember().machine
-        const usual = disk.capacityBytes
+        const { machine, usualDiskBytes } = this.#aMember()
+        const { disk } = machine
         disk.capacityBytes = disk.usedBytes + random.below(SPARE_BYTES)
         this.#later(() => {
-          disk.capacityBytes = usual
+          disk.capacityBytes = usualDiskBytes
         })
       },
-      // Whoever lost something before must have it again: one copy of what is not synced is too few.
+      // Whoever lost something before must have it again: one copy of what is not synced is too few. Nor may one be enough:
+      // until others know of the loss, who lost it may be left alone in the ISR.
       () => {
-        if (!cluster.isWhole) return
+        if (!cluster.isWhole || this.#minInsyncReplicas === 1) return
         const member = this.#aMember()
         cluster.crash(member)
         // Back before anybody has noticed, or later.
