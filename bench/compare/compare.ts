@@ -115,8 +115,12 @@ function notesOf(before: AnyResult, after: AnyResult): string[] {
     ['kernel', ({ machine }: AnyResult) => machine.kernel],
     ['file system', ({ machine }: AnyResult) => machine.fileSystem],
     ['node', ({ machine }: AnyResult) => machine.node],
+    // Older results do not name it.
+    ['congestion control', ({ machine }: AnyResult) => machine.congestionControl ?? undefined],
   ] as const) {
-    if (of(before) !== of(after)) notes.push(`different ${name}: ${of(before)}, then ${of(after)}`)
+    const [first, then] = [of(before), of(after)]
+    if (first !== undefined && then !== undefined && first !== then)
+      notes.push(`different ${name}: ${first}, then ${then}`)
   }
   if (JSON.stringify(settingsOf(before)) !== JSON.stringify(settingsOf(after))) notes.push('different settings')
   for (const [name, one] of [

@@ -15,6 +15,8 @@ export interface Machine {
   readonly java: string | null
   readonly openFiles: string | null
   readonly governor: string | null
+  /** Of TCP, as new connections have it. Older results do not name it. */
+  readonly congestionControl?: string | null
 }
 
 export function describeMachine(directory: string, java: string | null = null): Machine {
@@ -32,6 +34,7 @@ export function describeMachine(directory: string, java: string | null = null): 
     java,
     openFiles: firstMatch('/proc/self/limits', /^Max open files\s+(\d+|unlimited)/m),
     governor: firstMatch('/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor', /(\S+)/),
+    congestionControl: firstMatch('/proc/sys/net/ipv4/tcp_congestion_control', /(\S+)/),
   }
 }
 

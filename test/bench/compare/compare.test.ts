@@ -97,6 +97,11 @@ describe('two results', () => {
     const machine = { ...before.machine, cores: 64 }
     const { notes } = compare(before, { ...before, machine, complete: false })
     expect(notes.join('\n')).toMatch(/different CPU[\s\S]*incomplete/)
+    const paced = (congestionControl: string) => ({ ...before, machine: { ...before.machine, congestionControl } })
+    const { congestionControl: _, ...older } = before.machine
+    expect(compare(paced('bbr'), paced('cubic')).notes).toContain('different congestion control: bbr, then cubic')
+    // What an older result does not name is no difference.
+    expect(compare({ ...before, machine: older }, paced('cubic')).notes.join('\n')).not.toContain('congestion control')
     const { lines, missing } = compare(before, result)
     expect(lines).toEqual([])
     expect(missing.length).toBeGreaterThan(0)
