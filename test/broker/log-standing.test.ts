@@ -19,6 +19,7 @@ import {
   topicKey,
 } from '../../src/metadata/index.ts'
 import { CreateTopics, DeleteTopics } from '../../src/protocol/index.ts'
+import { withTransact } from '../metadata/with-transact.ts'
 import { until } from '../replication/brokers.ts'
 import { batchOf, produce } from './fixtures.ts'
 import { RawClient } from './raw-client.ts'
@@ -404,22 +405,13 @@ test('machines that come back together: who is asked for its log while it regist
     for (const folder of ['1', '2']) await rm(join(directory, folder, '.kafka_cleanshutdown'))
   })
   const rebooted = { bootId: 'another' }
-  const slow: MetadataStore = {
-    get: (key) => store.get(key),
-    range: (prefix) => store.range(prefix),
-    watch: (prefix, revision, listener) => store.watch(prefix, revision, listener),
-    grantLease: (ttlMs) => store.grantLease(ttlMs),
-    keepAlive: (lease) => store.keepAlive(lease),
-    revokeLease: (lease) => store.revokeLease(lease),
-    close: () => store.close(),
-    transact: async (compares, operations) => {
-      const result = await store.transact(compares, operations)
-      // It is registered and does not know it yet: now the last member says that it may lack records too.
-      if (operations.some(({ type, ...rest }) => type === 'put' && 'key' in rest && rest.key === 'brokers/1'))
-        await start(2, {}, rebooted)
-      return result
-    },
-  }
+  const slow = withTransact(store, async (compares, operations) => {
+    const result = await store.transact(compares, operations)
+    // It is registered and does not know it yet: now the last member says that it may lack records too.
+    if (operations.some(({ type, ...rest }) => type === 'put' && 'key' in rest && rest.key === 'brokers/1'))
+      await start(2, {}, rebooted)
+    return result
+  })
   await start(1, {}, { ...rebooted, metadata: slow })
   await until(async () => (await partition()).leader !== -1)
   expect((await partition()).isr).toContain((await partition()).leader)

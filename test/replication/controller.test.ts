@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ErrorCode, silentLogger } from '../../src/base/index.ts'
 import { type MetadataStore, partitionPrefix } from '../../src/metadata/index.ts'
 import { Controller } from '../../src/replication/cluster/index.ts'
+import { withTransact } from '../metadata/with-transact.ts'
 import { FakeCluster, SESSION_MS } from './fake-cluster.ts'
 
 let cluster: FakeCluster
@@ -37,19 +38,6 @@ class Standing {
   onRegistered(listener: () => void): () => void {
     this.registered = listener
     return () => {}
-  }
-}
-
-function withTransact(store: MetadataStore, transact: MetadataStore['transact']): MetadataStore {
-  return {
-    get: (key) => store.get(key),
-    range: (prefix) => store.range(prefix),
-    watch: (prefix, revision, listener) => store.watch(prefix, revision, listener),
-    grantLease: (ttlMs) => store.grantLease(ttlMs),
-    keepAlive: (lease) => store.keepAlive(lease),
-    revokeLease: (lease) => store.revokeLease(lease),
-    close: () => Promise.resolve(),
-    transact,
   }
 }
 

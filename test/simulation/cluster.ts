@@ -70,11 +70,13 @@ export class Member {
   lostMs = Number.NEGATIVE_INFINITY
   boots = 0
   readonly usualDiskBytes: number
+  readonly usualDiskMsMax: number
 
   constructor(nodeId: number, machine: SimulatedMachine) {
     this.nodeId = nodeId
     this.machine = machine
     this.usualDiskBytes = machine.disk.capacityBytes
+    this.usualDiskMsMax = machine.diskMsMax
   }
 }
 

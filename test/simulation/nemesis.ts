@@ -150,11 +150,10 @@ export class Nemesis {
     const { random, world } = cluster.scheduler
     return [
       () => {
-        const { machine } = this.#aMember()
-        const usual = machine.diskMsMax
+        const { machine, usualDiskMsMax } = this.#aMember()
         machine.diskMsMax = 20 + random.below(300)
         this.#later(() => {
-          machine.diskMsMax = usual
+          machine.diskMsMax = usualDiskMsMax
         })
       },
       () => {

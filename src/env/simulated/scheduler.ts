@@ -79,7 +79,7 @@ export class Scheduler {
   /** For actors. */
   schedule(actor: Actor, delayMs: number, callback: () => void, what: string): Timer {
     // What comes to an actor at once comes in its order, also while it stands still.
-    const dueMs = delayMs > 0 ? Math.max(this.#elapsedMs, actor.busyUntilMs) + delayMs : this.#elapsedMs
+    const dueMs = delayMs > 0 ? actor.elapsedMs + delayMs : this.#elapsedMs
     const tie = mixed(this.seed, actor.number, dueMs)
     const order = this.#queue.nextOrder()
     const event: ScheduledEvent = { actor, dueMs, tie, order, callback, what, isCancelled: false, isQueued: true }
@@ -193,11 +193,10 @@ export class Actor implements Clock {
   readonly number: number
   /** By how much its wall clock is off. */
   skewMs = 0
-  /** For schedulers: it stands still until then, in virtual milliseconds since the start. */
-  busyUntilMs = 0
   readonly #scheduler: Scheduler
   readonly #random: SeededRandom
   #stalls: Stalls | undefined
+  #busyUntilMs = 0
   #isPaused = false
   #isDead = false
   #held: ScheduledEvent[] = []
@@ -218,14 +217,18 @@ export class Actor implements Clock {
     return this.#isDead
   }
 
+  /** Virtual milliseconds since the start: while it stands still, those at which it goes on. */
+  get elapsedMs(): number {
+    return Math.max(this.#scheduler.elapsedMs, this.#busyUntilMs)
+  }
+
   nowMs(): number {
-    const { nowMs, elapsedMs } = this.#scheduler
-    return nowMs + Math.max(0, this.busyUntilMs - elapsedMs) + this.skewMs
+    return this.#scheduler.nowMs + (this.elapsedMs - this.#scheduler.elapsedMs) + this.skewMs
   }
 
   monotonicMs(): number {
     this.#standStill()
-    return Math.max(this.#scheduler.elapsedMs, this.busyUntilMs)
+    return this.elapsedMs
   }
 
   after(delayMs: number, callback: () => void, what = 'timer'): Timer {
@@ -279,8 +282,8 @@ export class Actor implements Clock {
   /** For schedulers: whether the event does not happen now. */
   hold(event: ScheduledEvent): boolean {
     if (this.#isDead) return true
-    const busyMs = this.busyUntilMs - this.#scheduler.elapsedMs
-    if (!this.#isPaused && busyMs <= 0) return false
+    const busyMs = this.elapsedMs - this.#scheduler.elapsedMs
+    if (!this.#isPaused && busyMs === 0) return false
     const isFirst = this.#held.length === 0
     this.#held.push(event)
     if (isFirst && busyMs > 0) this.#scheduler.world.after(busyMs, () => this.#goOn(), 'goes on')
@@ -297,8 +300,7 @@ export class Actor implements Clock {
 
   #standStill(): void {
     if (this.#stalls === undefined || !this.#random.chance(this.#stalls.chance)) return
-    const fromMs = Math.max(this.#scheduler.elapsedMs, this.busyUntilMs)
-    this.busyUntilMs = fromMs + this.#stalls.msMax * this.#random.fraction()
+    this.#busyUntilMs = this.elapsedMs + this.#stalls.msMax * this.#random.fraction()
   }
 }
 

@@ -122,7 +122,8 @@ export class SimulatedMachine {
 
   #operate(callback: () => void): void {
     const done = (): void => {
-      const busyMs = (this.#process?.busyUntilMs ?? 0) - this.#scheduler.elapsedMs
+      const { elapsedMs } = this.#scheduler
+      const busyMs = (this.#process?.elapsedMs ?? elapsedMs) - elapsedMs
       // A process that stands still hears of it when it goes on.
       if (busyMs > 0) this.#device.after(busyMs, done, 'disk')
       else callback()
