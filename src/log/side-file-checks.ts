@@ -42,6 +42,11 @@ export class SideFileChecks {
     this.#producers = (await this.#snapshots.loadLatest(startOffset, startOffset)).state
   }
 
+  /** A segment is not there, or not any more: what was in it is not known, as where a transaction began. */
+  passedOver(): void {
+    this.#isWhole = false
+  }
+
   /** Bytes up to position `end` are damaged: what was in them is not known. */
   lost(end: number): void {
     this.#isWhole = false

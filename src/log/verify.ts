@@ -123,7 +123,7 @@ export class LogVerifier {
     }
     this.#nextOffset = segment.baseOffset
     const file = await this.#open(segment)
-    if (file === undefined) return
+    if (file === undefined) return this.#sides.passedOver()
     try {
       await this.#sides.beginSegment(segment)
       await this.#walk(segment, file, next)

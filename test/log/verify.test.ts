@@ -87,6 +87,23 @@ onEachDisk('verify', () => {
     await log.close()
   })
 
+  it('claims nothing that a segment which is not there would tell', async () => {
+    const directory = await temporaryDirectory()
+    const log = await openLog(directory, { settings })
+    await fill(log, 30)
+    const names = (await readdir(directory)).filter((name) => name.endsWith('.log')).sort()
+    for (const name of names.slice(0, -1)) {
+      const path = `${directory}/${name}`
+      const content = Uint8Array.from(await readFile(path))
+      await unlink(path)
+      const { problems } = await log.verify()
+      await writeFile(path, content)
+      expect(problems.map(({ kind }) => kind)).toEqual(['file-missing'])
+    }
+    expect(names.length).toBeGreaterThan(2)
+    await log.close()
+  })
+
   it('goes on behind damage and reports each place', async () => {
     const { paths, verify } = await filled()
     const damagedAt: [string, number][] = []
